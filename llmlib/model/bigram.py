@@ -1,0 +1,34 @@
+"""The smallest language model: the next token depends on the last one alone.
+
+Shapes: B batch, T time, V vocabulary.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+
+class Bigram(nn.Module):
+    """A V × V table of logits: row i says what follows token i. It starts at zero,
+    where every token is as likely.
+
+    Raises ValueError unless vocab_size is positive, and at the call for ids outside the
+    vocabulary.
+    """
+
+    block_size = 1
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        if vocab_size < 1:
+            raise ValueError(f"vocab_size must be at least 1, got {vocab_size}")
+        self.vocab_size = vocab_size
+        self.table = nn.Parameter(torch.zeros(vocab_size, vocab_size))
+
+    def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Logits for the token after each position."""
+        if ids.numel() and not 0 <= ids.min() <= ids.max() < self.vocab_size:
+            raise ValueError(
+                f"ids run from {ids.min()} to {ids.max()}, allowed are 0 to {self.vocab_size - 1}"
+            )
+        return self.table[ids]

@@ -1,0 +1,199 @@
+"""What stands around attention: norms, feed-forward layers, and the block that joins
+them to the residual stream.
+
+Shapes: B batch, T time, C channels, F hidden channels of the feed-forward layer.
+"""
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from llmlib.model.attention import Attention
+from llmlib.model.cache import KVCache, LayerCache
+
+
+class LayerNorm(nn.Module):
+    """(x - mean) / √(variance + ε) · weight + bias, over the channels of each position
+    (Ba et al. 2016).
+
+    With affine=False there is neither weight nor bias; with bias=False only no bias.
+    """
+
+    def __init__(
+        self, n_embd: int, *, affine: bool = True, bias: bool = False, eps: float = 1e-5
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_embd)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(n_embd)) if affine and bias else None
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """x with mean 0 and variance 1 at each position, then scaled and shifted."""
+        return F.layer_norm(x, x.shape[-1:], self.weight, self.bias, self.eps)
+
+
+class RMSNorm(nn.Module):
+    """x / √(mean(x²) + ε) · weight, over the channels of each position (Zhang &
+    Sennrich 2019).
+
+    With affine=False there is no weight.
+    """
+
+    def __init__(self, n_embd: int, *, affine: bool = True, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(n_embd)) if affine else None
+        self.eps = eps
+
+    def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """x with mean square 1 at each position, then scaled. Computed in float32, as
+        Llama does.
+        """
+        wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
+        normed = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).to(
+            x.dtype
+        )
+        return normed if self.weight is None else self.weight * normed
+
+
+def relu2(x: Tensor) -> Tensor:
+    """max(x, 0)², the squared ReLU (So et al. 2021)."""
+    return F.relu(x).square()
+
+
+def gelu_tanh(x: Tensor) -> Tensor:
+    """GELU in the tanh approximation that GPT-2 was trained with (Hendrycks & Gimpel
+    2016).
+    """
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "gelu": F.gelu,
+    "gelu_tanh": gelu_tanh,
+    "relu2": relu2,
+}
+
+
+class MLP(nn.Module):
+    """Two layers with a bend between them: down(activation(up(x))), at each position
+    alone.
+
+    n_hidden defaults to 4 · n_embd. Raises ValueError for an activation other than
+    gelu, gelu_tanh, relu2.
+    """
+
+    def __init__(
+        self,
+        n_embd: int,
+        n_hidden: int | None = None,
+        *,
+        activation: str = "gelu",
+        dropout: float = 0.0,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        if activation not in ACTIVATIONS:
+            raise ValueError(
+                f"unknown activation {activation!r}; allowed: {', '.join(ACTIVATIONS)}"
+            )
+        n_hidden = 4 * n_embd if n_hidden is None else n_hidden
+        self.up_proj = nn.Linear(n_embd, n_hidden, bias=bias)
+        self.activation = ACTIVATIONS[activation]
+        self.down_proj = nn.Linear(n_hidden, n_embd, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """What the layer adds to each position."""
+        return self.dropout(self.down_proj(self.activation(self.up_proj(x))))
+
+
+class SwiGLU(nn.Module):
+    """A gated feed-forward layer: down(silu(gate(x)) · up(x)) (Shazeer 2020).
+
+    n_hidden defaults to 8/3 · n_embd rounded up to a multiple of 8: as many weights as
+    an MLP's 4 · n_embd.
+    """
+
+    def __init__(
+        self,
+        n_embd: int,
+        n_hidden: int | None = None,
+        *,
+        dropout: float = 0.0,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        n_hidden = -(-n_embd // 3) * 8 if n_hidden is None else n_hidden
+        self.gate_proj = nn.Linear(n_embd, n_hidden, bias=bias)
+        self.up_proj = nn.Linear(n_embd, n_hidden, bias=bias)
+        self.down_proj = nn.Linear(n_hidden, n_embd, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
+        """What the layer adds to each position."""
+        return self.dropout(self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x)))
+
+
+class Smear(nn.Module):
+    """Adds to each position a learned mix, channel by channel, of the `reach` positions
+    before it.
+
+    A causal depthwise convolution on the embeddings; its weights start at zero, so that
+    it begins as the identity.
+    """
+
+    def __init__(self, n_embd: int, reach: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(
+            torch.zeros(reach, n_embd)
+        )  # weight[j] is for the position j + 1 before
+
+    def forward(
+        self, x: Float[Tensor, "B T C"], cache: KVCache | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """x with what came just before mixed in. With a cache, what came before the
+        first position is there.
+        """
+        reach, time = len(self.weight), x.shape[1]
+        before = (
+            x.new_zeros(x.shape[0], reach, x.shape[2])
+            if cache is None
+            else cache.recent
+        )
+        padded = torch.cat([before, x], dim=1)  # (B, reach + T, C)
+        if cache is not None:
+            cache.recent = padded[:, time:]
+        for j in range(reach):
+            x = x + self.weight[j] * padded[:, reach - 1 - j : reach - 1 - j + time]
+        return x
+
+
+class Block(nn.Module):
+    """One layer of the transformer: attention and feed-forward, each adding to the
+    residual stream what it makes of it.
+
+    The norms stand before the parts and not after them ("pre-norm", Radford et al.
+    2019), so that the stream itself runs from the embeddings to the logits without a
+    bend.
+    """
+
+    def __init__(
+        self,
+        attention: Attention,
+        feed_forward: nn.Module,
+        attention_norm: nn.Module,
+        feed_forward_norm: nn.Module,
+    ) -> None:
+        super().__init__()
+        self.attention_norm, self.attention = attention_norm, attention
+        self.feed_forward_norm, self.feed_forward = feed_forward_norm, feed_forward
+
+    def forward(
+        self, x: Float[Tensor, "B T C"], cache: LayerCache | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """The residual stream after this block."""
+        x = x + self.attention(self.attention_norm(x), cache)
+        return x + self.feed_forward(self.feed_forward_norm(x))

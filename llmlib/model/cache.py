@@ -1,0 +1,100 @@
+"""The KV cache: what attention has already computed for the positions behind it, kept
+for those to come.
+
+Shapes: L layers, B batch, K key-value heads, T time, S positions the cache has room
+for, D head size, C channels.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from llmlib.model.gpt import GPT
+
+
+class KVCache:
+    """Room for the keys and values of one run of a model: block_size positions of
+    batch_size texts.
+
+    `model(ids, cache)` reads ids as the continuation of what the cache holds and
+    appends to it. However a text is cut into such calls, the logits are those of one
+    call over the whole.
+
+    Raises ValueError if the model's mask lets positions see what comes after them.
+    """
+
+    def __init__(self, model: GPT, batch_size: int = 1) -> None:
+        config = model.config
+        if config.attention == "everything":
+            raise ValueError(
+                "a cache needs attention that looks back only, got attention='everything'"
+            )
+        weight = model.embed_tokens.weight
+        shape = (
+            config.n_layer,
+            batch_size,
+            config.kv_heads,
+            config.block_size,
+            config.head_size,
+        )
+        self.keys: Float[Tensor, "L B K S D"] = torch.zeros(
+            shape, dtype=weight.dtype, device=weight.device
+        )
+        self.values: Float[Tensor, "L B K S D"] = torch.zeros_like(self.keys)
+        self.recent: Float[Tensor, "B smear C"] = weight.new_zeros(
+            batch_size, config.smear, config.n_embd
+        )
+        self.length = 0  # positions filled so far
+
+    def layer(self, index: int) -> LayerCache:
+        """The part that block `index` reads and writes."""
+        return LayerCache(self, index)
+
+    def advance(self, length: int) -> None:
+        """Count `length` more positions as filled. The model calls this once all its
+        blocks have appended.
+        """
+        self.length += length
+
+    def reset(self) -> None:
+        """Forget everything; the room stays."""
+        self.recent.zero_()
+        self.length = 0
+
+    def reorder(self, rows: Int[Tensor, " B"]) -> None:
+        """Row i becomes what row rows[i] was, as a beam search needs when a beam
+        overtakes another.
+        """
+        for stored in (self.keys, self.values):
+            filled = stored[..., : self.length, :]
+            filled.copy_(filled[:, rows])
+        self.recent = self.recent[rows]
+
+
+class LayerCache:
+    """One block's view of a KVCache."""
+
+    def __init__(self, cache: KVCache, index: int) -> None:
+        self.cache, self.index = cache, index
+
+    @property
+    def length(self) -> int:
+        """How many positions are already there."""
+        return self.cache.length
+
+    def append(
+        self, k: Float[Tensor, "B K T D"], v: Float[Tensor, "B K T D"]
+    ) -> tuple[Float[Tensor, "B K S D"], Float[Tensor, "B K S D"]]:
+        """Write the keys and values of T new positions; give back all so far, the new
+        ones included.
+        """
+        end = self.length + k.shape[2]
+        keys, values = self.cache.keys[self.index], self.cache.values[self.index]
+        keys[:, :, self.length : end] = k
+        values[:, :, self.length : end] = v
+        return keys[:, :, :end], values[:, :, :end]

@@ -1,0 +1,50 @@
+"""Outputs that are never stale: chapters execute again when the code they import changes.
+
+The execution cache knows a notebook by its own cells only. Here its folder carries a
+hash of the package and the pinned versions, and the same hash is a setting whose change
+makes Sphinx read every page again.
+"""
+
+import hashlib
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def setup(app: Sphinx) -> None:
+    """Names the cache after the code, and ends each executed page with the time it took."""
+    app.add_config_value("code_digest", code_digest(ROOT), "env")
+    app.connect("config-inited", name_cache)
+    app.connect("doctree-resolved", add_execution_time)
+
+
+def code_digest(root: Path) -> str:
+    """A hash of everything beside its own cells that a chapter's outputs depend on."""
+    digest = hashlib.sha256()
+    files = [
+        f for f in (root / "llmlib").rglob("*") if f.is_file() and f.suffix != ".pyc"
+    ]
+    for file in [*sorted(files), root / "constraints.txt"]:
+        digest.update(
+            str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0"
+        )
+    return digest.hexdigest()[:16]
+
+
+def name_cache(app: Sphinx, config: Config) -> None:
+    """Gives each state of the code an execution cache of its own."""
+    folder = Path(app.outdir).parent / f".jupyter_cache-{config.code_digest}"
+    config["nb_execution_cache_path"] = str(folder)
+
+
+def add_execution_time(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Says at the end of an executed page how long its code ran."""
+    data = app.env.nb_metadata[docname].get("exec_data")  # type: ignore[attr-defined]
+    if data and data["runtime"]:
+        seconds = f"{data['runtime']:.0f} seconds"
+        sentence = f"The code of this page ran in {seconds} when the book was built."
+        doctree.append(nodes.paragraph("", sentence, classes=["execution-time"]))
