@@ -1,5 +1,21 @@
 """The small GPT of the book "Your Own GPT": each part in one place, in the book's order."""
 
+from llmlib.evaluation.dependences import (
+    chance_accuracy,
+    choose_candidates,
+    dependence_accuracy,
+)
+from llmlib.evaluation.metrics import (
+    bits_per_character,
+    distance_to_floor,
+    mean_loss,
+    next_token_loss,
+    perplexity,
+    token_bits,
+)
+from llmlib.evaluation.ngrams import NGram
+from llmlib.generation.decoding import beam_search, generate, generate_batch, write
+from llmlib.generation.sampling import Sampling
 from llmlib.model.attention import (
     Attention,
     causal,
@@ -14,22 +30,92 @@ from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.model.size import size_report
+from llmlib.show.diagrams import plot_model
+from llmlib.show.plots import (
+    plot_attention,
+    plot_bars,
+    plot_embedding,
+    plot_losses,
+    plot_next_tokens,
+    plot_surprisal,
+)
+from llmlib.show.source import show
+from llmlib.text.batches import batch_at, token_ids
+from llmlib.text.bpe import BPETokenizer
+from llmlib.text.bpe_files import GPT2_PATTERN
+from llmlib.text.corpora import Corpus, load_corpus
+from llmlib.text.stories import StoryGrammar
+from llmlib.text.tokenizers import (
+    CharTokenizer,
+    Tokenizer,
+    WordTokenizer,
+    load_tokenizer,
+)
+from llmlib.training.checkpoints import load_model, save_model
+from llmlib.training.config import TrainConfig
+from llmlib.training.optimizers import Muon
+from llmlib.training.progress import progress
+from llmlib.training.recipes import fast_recipe, plain_recipe
+from llmlib.training.trainer import StepLog, Trainer
 
 __all__ = [
     "GPT",
+    "GPT2_PATTERN",
     "MLP",
     "Attention",
+    "BPETokenizer",
     "Bigram",
     "Block",
+    "CharTokenizer",
+    "Corpus",
     "GPTConfig",
     "KVCache",
     "LayerNorm",
+    "Muon",
+    "NGram",
     "RMSNorm",
+    "Sampling",
+    "StepLog",
+    "StoryGrammar",
     "SwiGLU",
+    "Tokenizer",
+    "TrainConfig",
+    "Trainer",
+    "WordTokenizer",
+    "batch_at",
+    "beam_search",
+    "bits_per_character",
     "causal",
+    "chance_accuracy",
+    "choose_candidates",
+    "dependence_accuracy",
+    "distance_to_floor",
     "everything",
+    "fast_recipe",
+    "generate",
+    "generate_batch",
+    "load_corpus",
+    "load_model",
+    "load_tokenizer",
+    "mean_loss",
+    "next_token_loss",
     "observe",
+    "perplexity",
+    "plain_recipe",
+    "plot_attention",
+    "plot_bars",
+    "plot_embedding",
+    "plot_losses",
+    "plot_model",
+    "plot_next_tokens",
+    "plot_surprisal",
+    "progress",
+    "save_model",
+    "show",
     "size_report",
     "sliding_window",
     "strided",
+    "token_bits",
+    "token_ids",
+    "write",
 ]

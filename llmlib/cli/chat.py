@@ -1,0 +1,127 @@
+"""``llmlib chat``: you begin a story, the model goes on."""
+
+import argparse
+from dataclasses import dataclass, replace
+from typing import Any
+
+from llmlib.cli.generate import add_sampling, read_sampling
+from llmlib.cli.prompts import known_text
+from llmlib.generation.decoding import write
+from llmlib.generation.sampling import Sampling
+from llmlib.model.gpt import GPT
+from llmlib.text.tokenizers import Tokenizer
+from llmlib.training.checkpoints import load_model
+
+END = "\n\n"  # a blank line ends a story
+HELP = """Write how a text begins, and the model goes on until a blank line.
+With nothing but Enter it goes on where it stopped, or begins a story of its own.
+  /again             the latest turn once more, drawn anew
+  /temperature 0.5   more careful (0 to 1) or more daring (above 1)
+  /help              this
+  /quit              or Ctrl-D
+Ctrl-C stops the model in mid-sentence."""
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``chat`` to the command line."""
+    parser = commands.add_parser("chat", help="write a story together, turn by turn")
+    parser.add_argument(
+        "--model", default="stories", help="a folder, or a shipped model"
+    )
+    add_sampling(parser, max_new_tokens=400)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Take turns until /quit or Ctrl-D."""
+    sampling = read_sampling(arguments, temperature=0.8)
+    if arguments.max_new_tokens < 1:
+        raise ValueError(
+            f"--max-new-tokens must be at least 1, got {arguments.max_new_tokens}"
+        )
+    model, tokenizer = load_model(arguments.model)
+    chat = Chat(model, tokenizer, sampling, arguments.max_new_tokens)
+    print(HELP)
+    while True:
+        try:
+            line = input("\n> ")
+        except EOFError:
+            print()
+            return 0
+        except KeyboardInterrupt:
+            print("\n(/quit or Ctrl-D ends the chat)")
+            continue
+        if line.strip() == "/quit":
+            return 0
+        try:
+            chat.take(line.rstrip())
+        except ValueError as error:  # a mistake is no reason to lose the story
+            print(f"({error})")
+
+
+@dataclass
+class Chat:
+    """The story so far, and how it goes on.
+
+    `before` is the story as it was when the latest turn began, `text` as it is now.
+    """
+
+    model: GPT
+    tokenizer: Tokenizer
+    sampling: Sampling
+    max_new_tokens: int
+    before: str = ""
+    beginning: str = ""
+    text: str = ""
+    turn: int = 0
+
+    def take(self, line: str) -> None:
+        """One turn: a command, or the beginning of what the model shall go on with."""
+        command, _, value = line.partition(" ")
+        if command == "/help":
+            print(HELP)
+        elif command == "/temperature":
+            self.set_temperature(value)
+        elif command == "/again":
+            self.text = self.before
+            self.reply(self.beginning)
+        elif line.startswith("/"):
+            raise ValueError(
+                f"there is no {command}; allowed: /again, /temperature, /help, /quit"
+            )
+        else:
+            self.reply(known_text(self.tokenizer, line, ask=True))
+
+    def set_temperature(self, value: str) -> None:
+        """Change how daring the model is; ValueError for what is no temperature."""
+        try:
+            temperature = float(value)
+        except ValueError:
+            raise ValueError(
+                f"/temperature takes a number, as in /temperature 0.5, not {value!r}"
+            ) from None
+        self.sampling = replace(self.sampling, temperature=temperature)
+        print(f"(temperature {temperature:g})")
+
+    def reply(self, beginning: str) -> None:
+        """Write `beginning` and what the model adds; a blank line or Ctrl-C ends it."""
+        self.before, self.beginning = self.text, beginning
+        self.text += beginning
+        # Every turn draws anew, also where a seed makes the chat repeatable.
+        rules = self.sampling.seeded(self.turn)
+        self.turn += 1
+        print(beginning, end="", flush=True)
+        try:
+            for piece in write(
+                self.model,
+                self.tokenizer,
+                self.text,
+                self.max_new_tokens,
+                rules,
+                (END,),
+            ):
+                print(piece, end="", flush=True)
+                self.text += piece
+        except KeyboardInterrupt:
+            print(" ...", end="")
+        print()

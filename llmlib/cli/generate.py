@@ -1,0 +1,107 @@
+"""``llmlib generate``: what a model makes of one prompt or of many."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from llmlib.cli.prompts import known_text
+from llmlib.generation.decoding import beam_search, write
+from llmlib.generation.sampling import Sampling
+from llmlib.training.checkpoints import load_model
+
+RULES = {
+    "temperature": (float, "below 1 is more careful, 0 always takes the likeliest"),
+    "top_k": (int, "only the K likeliest tokens"),
+    "top_p": (float, "only the likeliest tokens that together reach P"),
+    "min_p": (float, "only tokens at least P times as likely as the likeliest"),
+    "repetition_penalty": (float, "above 1: what is in the text becomes less likely"),
+    "seed": (int, "the same seed writes the same text"),
+}
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``generate`` to the command line."""
+    parser = commands.add_parser("generate", help="let a model go on with a text")
+    parser.add_argument(
+        "--model", default="stories", help="a folder, or a shipped model"
+    )
+    parser.add_argument("--prompt", action="append", default=[], help="may be repeated")
+    parser.add_argument("--prompts-file", help="a UTF-8 file with one prompt a line")
+    parser.add_argument(
+        "--stop",
+        action="append",
+        default=[],
+        help=r"end at this text (\n is a new line)",
+    )
+    parser.add_argument("--num-beams", type=int, help="beam search instead of drawing")
+    add_sampling(parser, max_new_tokens=200)
+    parser.set_defaults(run=run)
+
+
+def add_sampling(parser: argparse.ArgumentParser, max_new_tokens: int) -> None:
+    """Add the options that say how a text is drawn, and how long it is."""
+    length = f"length of the text, {max_new_tokens} by default"
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=max_new_tokens, help=length
+    )
+    for name, (kind, meaning) in RULES.items():
+        option = f"--{name.replace('_', '-')}"
+        parser.add_argument(option, type=kind, metavar=name[-1].upper(), help=meaning)
+
+
+def read_sampling(arguments: argparse.Namespace, **defaults: Any) -> Sampling:
+    """The rules that were given, over `defaults`."""
+    given = {name: getattr(arguments, name) for name in RULES}
+    given = {name: value for name, value in given.items() if value is not None}
+    return Sampling(**defaults | given)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write every prompt and what the model adds to it, an empty line in between."""
+    prompts = read_prompts(arguments)
+    sampling = read_sampling(arguments)
+    if arguments.num_beams is not None and sampling != Sampling():
+        raise ValueError(
+            "--num-beams draws nothing: give it without " + ", ".join(RULES)
+        )
+    stop = tuple(text.replace("\\n", "\n") for text in arguments.stop)
+    model, tokenizer = load_model(arguments.model)
+    ask = sys.stdin.isatty()
+    prompts = [known_text(tokenizer, prompt, ask=ask) for prompt in prompts]
+    for row, prompt in enumerate(prompts):
+        print("\n" * bool(row) + prompt, end="", flush=True)
+        rules = sampling.seeded(row)  # as row i of generate_batch
+        length = arguments.max_new_tokens
+        if arguments.num_beams is not None:
+            ids = tokenizer.encode(prompt) or tokenizer.start_ids
+            best = beam_search(model, ids, length, arguments.num_beams)
+            pieces = iter([cut(tokenizer.decode(best), stop)])
+        else:
+            pieces = write(model, tokenizer, prompt, length, rules, stop)
+        for piece in pieces:
+            print(piece, end="", flush=True)
+        print()
+    return 0
+
+
+def cut(text: str, stop: tuple[str, ...]) -> str:
+    """The text up to the first of the stop texts in it."""
+    return text[
+        : min((text.find(end) for end in stop if end in text), default=len(text))
+    ]
+
+
+def read_prompts(arguments: argparse.Namespace) -> list[str]:
+    """The prompts of the command line and of the file; one empty prompt if there is none."""
+    prompts = list(arguments.prompt)
+    if arguments.prompts_file is not None:
+        path = Path(arguments.prompts_file)
+        try:
+            text = path.read_bytes().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ValueError(
+                f"{path} is not UTF-8 text: see offset {error.start}"
+            ) from None
+        prompts += text.removeprefix("\ufeff").splitlines()
+    return prompts or [""]

@@ -1,0 +1,80 @@
+"""``llmlib info`` and ``llmlib export``: a model's size, and its files in another precision."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llmlib.model.config import GPTConfig
+from llmlib.model.size import size_report
+from llmlib.training.checkpoints import load_model, save_model
+
+SIZES = {
+    "vocab_size": 1024,
+    "block_size": 256,
+    "n_layer": 4,
+    "n_head": 4,
+    "n_embd": 128,
+}
+DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``info`` and ``export`` to the command line."""
+    info = commands.add_parser(
+        "info", help="parameters, FLOPs and memory, part by part"
+    )
+    info.add_argument(
+        "model", nargs="?", help="a folder or a shipped model; or describe one:"
+    )
+    for name, size in SIZES.items():
+        info.add_argument(
+            option(name), type=int, metavar="N", help=f"{size} by default"
+        )
+    info.set_defaults(run=run_info)
+    export = commands.add_parser(
+        "export", help="write a model's folder in another precision"
+    )
+    export.add_argument("model", help="a folder, or a shipped model")
+    export.add_argument("dir", help="the folder to write, which has no model yet")
+    export.add_argument("--dtype", choices=DTYPES, default="float16")
+    export.set_defaults(run=run_export)
+
+
+def option(name: str) -> str:
+    """A config's name as an option: ``--n-layer``."""
+    return f"--{name.replace('_', '-')}"
+
+
+def run_info(arguments: argparse.Namespace) -> int:
+    """Print the size of a model that is there, or of one that is described."""
+    given = {name: getattr(arguments, name) for name in SIZES}
+    given = {name: size for name, size in given.items() if size is not None}
+    if arguments.model is None:
+        config = GPTConfig(**SIZES | given)
+    elif given:
+        raise ValueError(
+            f"{', '.join(map(option, given))} describe a model; give them without {arguments.model}"
+        )
+    else:
+        model, tokenizer = load_model(arguments.model)
+        config = model.config
+        print(tokenizer)
+    shape = {name: value for name, value in asdict(config).items() if name in SIZES}
+    print(", ".join(f"{name} {value:,}" for name, value in shape.items()))
+    print(size_report(config))
+    return 0
+
+
+def run_export(arguments: argparse.Namespace) -> int:
+    """Write a copy of a model, its weights as `--dtype`."""
+    folder = Path(arguments.dir)
+    if (folder / "model.safetensors").exists():
+        raise ValueError(f"there is a model in {folder} already; choose another folder")
+    model, tokenizer = load_model(arguments.model)
+    save_model(model, tokenizer, folder, DTYPES[arguments.dtype])
+    size = (folder / "model.safetensors").stat().st_size
+    print(f"{folder / 'model.safetensors'}: {size / 1e6:.2f} MB in {arguments.dtype}")
+    return 0

@@ -1,0 +1,221 @@
+"""``llmlib train``: from a text to a model that writes like it."""
+
+import argparse
+import csv
+import math
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from llmlib.generation.decoding import write
+from llmlib.generation.sampling import Sampling
+from llmlib.model.gpt import GPT
+from llmlib.model.size import size_report
+from llmlib.text.bpe import BPETokenizer
+from llmlib.text.corpora import Corpus, load_corpus
+from llmlib.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
+from llmlib.training.checkpoints import PRETRAINED, save_model
+from llmlib.training.files import check_writable, hold_folder, release_folder
+from llmlib.training.progress import (
+    finish_step_on_interrupt,
+    log_to,
+    progress,
+    read_log,
+)
+from llmlib.training.recipes import fast_recipe, plain_recipe
+from llmlib.training.resuming import checkpoints_in
+from llmlib.training.trainer import StepLog, Trainer
+
+RECIPES = {"plain": plain_recipe, "fast": fast_recipe}
+SETTINGS = {
+    "n_layer": int,
+    "n_head": int,
+    "n_embd": int,
+    "block_size": int,
+    "batch_size": int,
+    "max_iters": int,
+    "learning_rate": float,
+    "eval_interval": int,
+    "seed": int,
+    "device": str,
+    "precision": str,
+}
+BLOCK_SIZE = 128
+VOCABULARY = 1024
+READINGS = 5  # of the training text, if that takes no more than MOST_STEPS
+MOST_STEPS = 1000
+LOG = "log.jsonl"
+MOST_VALIDATED = 2**16  # tokens: the rest of a long validation text is left out
+
+
+def add_commands(commands: Any) -> None:
+    """Add ``train`` to the command line."""
+    parser = commands.add_parser("train", help="train a model on a text")
+    parser.add_argument(
+        "corpus", help="a UTF-8 text file, or stories, shakespeare, simplestories"
+    )
+    parser.add_argument(
+        "--out", required=True, metavar="DIR", help="the model's folder"
+    )
+    parser.add_argument("--tokenizer", choices=("char", "word", "bpe"), default="bpe")
+    parser.add_argument(
+        "--vocab-size", type=int, help=f"for word and bpe; {VOCABULARY} by default"
+    )
+    parser.add_argument("--recipe", choices=RECIPES, default="fast")
+    for name, kind in SETTINGS.items():
+        parser.add_argument(
+            f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper()
+        )
+    parser.add_argument(
+        "--save-interval", type=int, help="steps; as --eval-interval by default"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="go on from the newest checkpoint"
+    )
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train until the end or Ctrl-C; the folder then holds the model and all that tells of it."""
+    folder = Path(arguments.out)
+    if arguments.resume and not checkpoints_in(folder):
+        raise ValueError(f"there is no training in {folder} to resume")
+    trainer, tokenizer = prepare(arguments)
+    hold_folder(folder)
+    try:
+        if arguments.resume:
+            trainer.resume(folder)
+            print(f"going on after step {trainer.step}")
+        elif checkpoints_in(folder) or (folder / "model.safetensors").exists():
+            raise ValueError(
+                f"there is a model in {folder} already: add --resume to go on with its training, "
+                "or choose another --out"
+            )
+        check_writable(folder, 2 * trainer.checkpoint_bytes)
+        finished = train(trainer, tokenizer, folder, arguments.save_interval)
+        draw_log(folder, arguments.corpus)
+        if not finished:
+            print(
+                f"stopped after step {trainer.step}; the same command with --resume goes on"
+            )
+            return 130
+        tell(trainer, tokenizer, folder)
+        return 0
+    finally:
+        release_folder(folder)
+
+
+def prepare(arguments: argparse.Namespace) -> tuple[Trainer, Tokenizer]:
+    """The trainer and the tokenizer that the arguments describe; prints their sizes."""
+    corpus = load_corpus(arguments.corpus)
+    tokenizer = train_tokenizer(arguments.tokenizer, corpus, arguments.vocab_size)
+    halves = corpus.split()
+    train_ids, val_ids = (torch.tensor(tokenizer.encode(half)) for half in halves)
+    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    settings = {name: value for name, value in settings.items() if value is not None}
+    block_size = settings.setdefault("block_size", BLOCK_SIZE)
+    check_length(corpus, train_ids, val_ids, block_size)
+    steps = READINGS * len(train_ids) // (16 * block_size)
+    steps = settings.setdefault("max_iters", min(MOST_STEPS, max(100, steps)))
+    settings.setdefault("eval_interval", max(1, steps // 10))
+    config, training = RECIPES[arguments.recipe](tokenizer.vocab_size, **settings)
+    print(f"{corpus.name}: {len(train_ids):,} tokens to train on, {steps:,} steps")
+    print(f"{tokenizer}, context {config.block_size} tokens")
+    print(size_report(config))
+    torch.manual_seed(training.seed)
+    trainer = Trainer(GPT(config), train_ids, val_ids[:MOST_VALIDATED], training)
+    return trainer, tokenizer
+
+
+def train_tokenizer(kind: str, corpus: Corpus, vocab_size: int | None) -> Tokenizer:
+    """The tokenizer of that kind for a corpus."""
+    if kind == "char":
+        if vocab_size is not None:
+            raise ValueError(
+                "--vocab-size goes with --tokenizer word or bpe; char takes every character"
+            )
+        return CharTokenizer.train(corpus.text)
+    trained = WordTokenizer if kind == "word" else BPETokenizer
+    return trained.train(corpus.text, VOCABULARY if vocab_size is None else vocab_size)
+
+
+def check_length(
+    corpus: Corpus, train_ids: torch.Tensor, val_ids: torch.Tensor, block_size: int
+) -> None:
+    """ValueError for a text shorter than one context, naming both lengths."""
+    if len(train_ids) <= block_size:
+        raise ValueError(
+            f"{corpus.name} has {len(train_ids)} tokens to train on, fewer than one context "
+            f"of {block_size} and a target: take a longer text, or a smaller --block-size"
+        )
+    if len(val_ids) < 2:
+        raise ValueError(
+            f"{corpus.name} leaves {len(val_ids)} tokens for validation, at least 2 are needed"
+        )
+
+
+def train(
+    trainer: Trainer, tokenizer: Tokenizer, folder: Path, save_interval: int | None
+) -> bool:
+    """Run the training, and keep on disk what a stop must not lose; False if it was stopped.
+
+    The folder's model is the best so far, by its validation loss.
+    """
+    interval = trainer.config.eval_interval if save_interval is None else save_interval
+    if interval < 1:
+        raise ValueError(f"--save-interval must be at least 1, got {interval}")
+    write_log = log_to(folder / LOG, after=trainer.step)
+    with finish_step_on_interrupt() as interrupted:
+        for log in progress(trainer):
+            write_log(log)
+            if log.val_loss is not None:
+                tqdm.write(describe(log))
+                if trainer.best_step == log.step:
+                    save_model(trainer.model, tokenizer, folder)
+            last = interrupted.is_set() or log.step == trainer.config.max_iters
+            if last or log.step % interval == 0:
+                trainer.save(folder)
+            if interrupted.is_set():
+                break
+    if trainer.best_step is None:
+        save_model(trainer.model, tokenizer, folder)
+    return trainer.step == trainer.config.max_iters
+
+
+def describe(log: StepLog) -> str:
+    """A step's losses in a line."""
+    losses = f"loss {log.loss:.4f}   validation {log.val_loss:.4f}"
+    return f"step {log.step:>6,}   {losses} nats a token"
+
+
+def draw_log(folder: Path, name: str) -> None:
+    """Write the log as a table, log.csv, and as a picture, loss.png."""
+    from llmlib.show.plots import plot_losses
+
+    logs = read_log(folder / LOG)
+    if not logs:
+        return
+    with open(folder / "log.csv", "w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, asdict(logs[0]).keys())
+        table.writeheader()
+        table.writerows(map(asdict, logs))
+    alt = f"Training and validation losses over {len(logs)} steps"
+    picture = plot_losses({Path(name).stem: logs}, unit="nats per token", alt=alt)
+    picture.save(folder / "loss.png")
+
+
+def tell(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
+    """Print how good the best model is, something that it writes, and what to do with it."""
+    trainer.restore_best()
+    loss = f"{trainer.best_val_loss:.4f} nats a token"
+    perplexity = f"{math.exp(trainer.best_val_loss):.2f}"
+    print(f"best after step {trainer.best_step}: {loss}, perplexity {perplexity}")
+    print("it writes:\n")
+    rules = Sampling(temperature=0.8, seed=trainer.config.seed)
+    print("".join(write(trainer.model.cpu(), tokenizer, "", 100, rules)).strip())
+    name = f"./{folder}" if str(folder) in PRETRAINED else str(folder)
+    print(f"\ntry: llmlib chat --model {shlex.quote(name)}")

@@ -1,0 +1,1 @@
+"""Storey 2: how well models predict, and the n-gram models to beat."""

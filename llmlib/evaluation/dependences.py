@@ -1,0 +1,67 @@
+"""Does a model remember? Whether it knows what a story has decided long before.
+
+The grammar marks the places where an earlier word decides a later one, with all that
+could have stood there after another beginning. A model is asked which of them it holds
+for most likely.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from llmlib.evaluation.metrics import text_bits
+from llmlib.evaluation.models import Model
+from llmlib.text.stories import Dependence
+from llmlib.text.tokenizers import Tokenizer
+
+Place = tuple[str, Dependence]
+"""A story, and one of its dependences."""
+
+
+def choose_candidates(
+    model: Model,
+    tokenizer: Tokenizer,
+    places: Sequence[Place],
+    reach: int | None = None,
+) -> list[str]:
+    """For each place, the candidate to which the model gives the highest probability.
+
+    It reads the story up to the place (with `reach`, only that many characters before
+    it), and each candidate with the one character that follows it, so that "he" is not
+    taken for the beginning of "her".
+    """
+    texts = []
+    for story, place in places:
+        first = 0 if reach is None else max(0, place.start - reach)
+        before, after = story[first : place.start], story[place.end : place.end + 1]
+        texts += [before + candidate + after for candidate in place.candidates]
+    bits = iter(text_bits(model, tokenizer, texts))
+    return [
+        min(place.candidates, key=lambda candidate: next(bits)) for _, place in places
+    ]
+
+
+def dependence_accuracy(
+    model: Model,
+    tokenizer: Tokenizer,
+    places: Sequence[Place],
+    reach: int | None = None,
+) -> dict[str, float]:
+    """By kind of dependence, the share of places where the model chooses what is there."""
+    chosen = choose_candidates(model, tokenizer, places, reach)
+    right = [
+        (place.kind, float(choice == story[place.start : place.end]))
+        for choice, (story, place) in zip(chosen, places, strict=True)
+    ]
+    return _mean_by_kind(right)
+
+
+def chance_accuracy(places: Iterable[Place]) -> dict[str, float]:
+    """By kind, what dependence_accuracy would be for one who picks at random."""
+    return _mean_by_kind((place.kind, 1 / len(place.candidates)) for _, place in places)
+
+
+def _mean_by_kind(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    by_kind = defaultdict(list)
+    for kind, value in values:
+        by_kind[kind].append(value)
+    return {kind: sum(found) / len(found) for kind, found in sorted(by_kind.items())}

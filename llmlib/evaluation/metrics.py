@@ -1,0 +1,192 @@
+"""How well a model predicts text: loss, perplexity, bits per character, distance to the
+entropy floor.
+
+A model here is any callable from ids (B, T) to logits (B, T, V): see ``models``.
+
+B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
+"""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
+from llmlib.evaluation.windows import Window, batches, padded, sliding_windows
+from llmlib.text.tokenizers import Tokenizer
+
+WINDOW = 1024  # tokens in a window where the model itself sets no limit
+
+
+def next_token_loss(
+    logits: Float[Tensor, "*batch V"], targets: Int[Tensor, "*batch"]
+) -> Float[Tensor, ""]:
+    """The mean of -ln p(target) over all positions, in nats: cross-entropy, the loss
+    that training lowers.
+
+    ``targets[b, t]`` is the id that follows position t, so it is the input shifted by
+    one. Computed in float32 (float64 if the logits are), whatever the precision of the
+    model.
+
+    Raises TypeError for targets that are not integers, and ValueError for shapes that
+    do not match and for targets outside the vocabulary.
+    """
+    return token_losses(logits, targets).mean()
+
+
+def token_losses(
+    logits: Float[Tensor, "*batch V"], targets: Int[Tensor, "*batch"]
+) -> Float[Tensor, "*batch"]:
+    """-ln p(target) at each position, in nats; raises as next_token_loss does."""
+    if targets.is_floating_point() or targets.dtype == torch.bool:
+        raise TypeError(f"targets must be integer ids, not {targets.dtype}")
+    if logits.shape[:-1] != targets.shape:
+        raise ValueError(
+            f"logits {tuple(logits.shape)} need targets {tuple(logits.shape[:-1])}, "
+            f"not {tuple(targets.shape)}"
+        )
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    vocab_size = logits.shape[-1]
+    try:
+        # cross_entropy skips one special target, -100 by default; here none is.
+        losses = F.cross_entropy(
+            logits.reshape(-1, vocab_size),
+            targets.reshape(-1).long(),
+            reduction="none",
+            ignore_index=torch.iinfo(torch.int64).min,
+        )
+    except IndexError:
+        low, high = int(targets.min()), int(targets.max())
+        raise ValueError(
+            f"targets must lie in 0..{vocab_size - 1}, not {low}..{high}"
+        ) from None
+    return losses.view(targets.shape)
+
+
+def perplexity(loss: float | Tensor) -> float:
+    """exp(loss): the number of equally likely tokens among which a guess would be as
+    hard. ``loss`` in nats.
+    """
+    return float(torch.as_tensor(loss, dtype=torch.float64).exp())
+
+
+def mean_loss(
+    model: Model,
+    ids: Int[Tensor, "N"],
+    *,
+    block_size: int | None = None,
+    batch_size: int = 64,
+) -> float:
+    """Loss in nats per token over the whole of ``ids``, each id but the first predicted
+    exactly once.
+
+    The ids are cut into consecutive windows of ``block_size`` (by default the model's
+    own; 1,024 where it has none), the last one shorter, and ``batch_size`` windows are
+    read at a time. A window knows nothing of the one before, as in training.
+
+    Raises ValueError for fewer than two ids or a block_size or batch_size below 1.
+    """
+    if ids.ndim != 1 or len(ids) < 2:
+        raise ValueError(
+            f"ids must be one row of at least 2 ids, not of shape {tuple(ids.shape)}"
+        )
+    if block_size is None:
+        block_size = longest_read(model) or WINDOW
+    if block_size < 1 or batch_size < 1:
+        raise ValueError(
+            "block_size and batch_size must be at least 1, "
+            f"not {block_size} and {batch_size}"
+        )
+    device = device_of(model)
+    whole = (len(ids) - 1) // block_size * block_size  # ids in windows of full width
+
+    def batched(row: Int[Tensor, "N"]) -> list[Int[Tensor, "B T"]]:
+        return [*row[:whole].view(-1, block_size).split(batch_size), row[None, whole:]]
+
+    total = 0.0
+    with evaluating(model):
+        for inputs, targets in zip(batched(ids[:-1]), batched(ids[1:]), strict=True):
+            if inputs.numel():
+                losses = token_losses(model(inputs.to(device)), targets.to(device))
+                total += losses.sum(dtype=torch.float64).item()
+    return total / (len(ids) - 1)
+
+
+def bits_per_character(
+    model: Model, tokenizer: Tokenizer, texts: str | Sequence[str]
+) -> float:
+    """Bits that the model needs per character: sum of -log2 p(token) over all texts /
+    number of their characters.
+
+    Independent of the tokenizer, so models with different vocabularies can be compared,
+    and so can the entropy of the source itself. Each text is scored alone, after
+    ``tokenizer.start_ids``, its first token included. In a text longer than the model's
+    context, windows advance by half a context, so that every later token sees at least
+    half a context before it.
+
+    Raises ValueError where there is no character to score, and where
+    ``decode(encode(text))`` is not the text (then the tokens say less than the
+    characters, and the number would flatter the model).
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    n_characters = sum(len(text) for text in texts)
+    if not n_characters:
+        raise ValueError("there are no characters to score")
+    return math.fsum(text_bits(model, tokenizer, texts)) / n_characters
+
+
+def text_bits(model: Model, tokenizer: Tokenizer, texts: Sequence[str]) -> list[float]:
+    """-log2 p of each text: the surprise that bits_per_character divides."""
+    return [bits.sum().item() for bits in _bits(model, tokenizer, texts)]
+
+
+def token_bits(model: Model, tokenizer: Tokenizer, text: str) -> list[float]:
+    """-log2 p of each token of ``text`` in turn, in bits: the surprise that
+    bits_per_character adds up.
+    """
+    return _bits(model, tokenizer, [text])[0].tolist()
+
+
+def distance_to_floor(bits: float, floor: float) -> float:
+    """(bits - floor) / floor: 0.05 is 5% above the entropy of the source, the least
+    that any model can need.
+
+    Raises ValueError for a floor that is not positive.
+    """
+    if not floor > 0:
+        raise ValueError(f"floor must be positive, not {floor}")
+    return (bits - floor) / floor
+
+
+def _bits(
+    model: Model, tokenizer: Tokenizer, texts: Sequence[str]
+) -> list[Float[Tensor, "N"]]:
+    """The bits of each token of each text, by the rules of bits_per_character."""
+    start_ids = list(tokenizer.start_ids)
+    first = len(start_ids) - 1  # the position whose prediction is the first to count
+    rows: list[Tensor] = []
+    windows: list[Window] = []
+    for i, text in enumerate(texts):
+        ids = tokenizer.encode(text)
+        if tokenizer.decode(ids) != text:
+            raise ValueError(f"text {i} is not what its {len(ids)} tokens decode to")
+        rows.append(torch.tensor(start_ids + ids))
+        length = first + len(ids)
+        windows += sliding_windows(i, length, first, longest_read(model) or WINDOW)
+    bits = [torch.zeros(len(row) - 1 - first, dtype=torch.float64) for row in rows]
+    device = device_of(model)
+    with evaluating(model):
+        for batch in batches(windows):
+            inputs = padded([rows[w.text][w.start : w.stop] for w in batch])
+            targets = padded([rows[w.text][w.start + 1 : w.stop + 1] for w in batch])
+            losses = token_losses(model(inputs.to(device)), targets.to(device))
+            losses = losses.double().cpu() / math.log(2)
+            for w, row in zip(batch, losses, strict=True):
+                scored = row[w.scored - w.start : w.stop - w.start]
+                bits[w.text][w.scored - first : w.stop - first] = scored
+    return bits

@@ -1,0 +1,216 @@
+"""N-gram models with modified Kneser-Ney smoothing: the best that counting can do.
+
+Counts live in a trie of sorted arrays: the node of "abc" is where the key ``node("ab")
+* V + c`` stands among all keys of three tokens. So counting is one sort per order,
+looking up is a binary search, and both take whole arrays.
+
+B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+NOWHERE = -1  # the node of what never occurred
+END = np.iinfo(np.int64).max  # closes all arrays of keys: a search always hits one
+
+
+class NGram:
+    """Predicts a token from the ``order - 1`` before it, by interpolated modified
+    Kneser-Ney smoothing.
+
+    With c(h w) how often token w followed the context h, and h' = h without its first
+    token::
+
+        p(w | h) = (c(h w) - D) / c(h) + left(h) p(w | h')
+
+    D is a discount (one for c = 1, 2 and >= 3, estimated from the counts), and left(h)
+    is the mass that discounting frees, so that the sum is 1. In p(w | h'), c counts the
+    *different* tokens seen before h' w rather than its occurrences: what follows only
+    one context is unlikely in a new one. Below single tokens stands the uniform
+    distribution. A context that never occurred leaves everything to h'. At the start of
+    a row, where fewer ids are there, the model is the n-gram model of that lower order.
+
+    It is called as a GPT is: ids (B, T) to logits (B, T, V), here log-probabilities.
+    Any T will do, so ``block_size`` is None, although only the last ``order - 1`` ids
+    matter.
+
+    Raises TypeError or ValueError for an order or vocab_size that is not a positive
+    int. Source: Chen and Goodman, *An empirical study of smoothing techniques for
+    language modeling*, 1999.
+    """
+
+    block_size = None
+
+    def __init__(self, order: int, vocab_size: int) -> None:
+        for name, value in (("order", order), ("vocab_size", vocab_size)):
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise TypeError(f"{name} must be an int, not {value!r}")
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}")
+        self.order = order
+        self.vocab_size = vocab_size
+        self._levels: list[_Level] = []  # one per order: single tokens, pairs, ...
+
+    def fit(self, ids: Int[Tensor, "N"]) -> "NGram":
+        """Counts the n-grams of ``ids``, in place of any counted before; returns
+        itself.
+
+        Raises TypeError for ids that are not integers, ValueError for none and for ids
+        outside the vocabulary.
+        """
+        tokens = _checked(ids, "N", self.vocab_size)
+        # Per order: the keys, how often each n-gram occurred, and how many different
+        # tokens came before it.
+        counted: list[tuple[np.ndarray, np.ndarray]] = []
+        variety: list[np.ndarray] = []
+        # The node of the (n-1)-gram that starts at each place.
+        nodes = np.zeros(len(tokens) + 1, dtype=np.int64)
+        for n in range(1, self.order + 1):
+            keys, first, nodes_of_n, occurrences = np.unique(
+                nodes[:-1] * self.vocab_size + tokens[n - 1 :],
+                return_index=True,
+                return_inverse=True,
+                return_counts=True,
+            )
+            if n > 1:
+                # An n-gram without its first token is the (n-1)-gram one place on.
+                shorter, n_shorter = nodes[first + 1], len(counted[-1][0])
+                variety.append(np.bincount(shorter, minlength=n_shorter))
+            counted.append((keys, occurrences))
+            nodes = nodes_of_n
+        self._levels = []
+        n_contexts = 1
+        for n, (keys, occurrences) in enumerate(counted, start=1):
+            starts = np.searchsorted(keys, np.arange(n_contexts + 1) * self.vocab_size)
+            top = _estimate(occurrences, starts)
+            lower = _estimate(variety[n - 1], starts) if n < self.order else top
+            self._levels.append(_Level(np.append(keys, END), starts, top, lower))
+            n_contexts = len(keys)
+        return self
+
+    def __call__(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """ln p(token) for the token after each position, float32.
+
+        Raises RuntimeError before ``fit``, ValueError for ids outside the vocabulary.
+        """
+        if not self._levels:
+            raise RuntimeError("nothing has been counted yet: call fit(ids) first")
+        tokens = _checked(ids, "B T", self.vocab_size)
+        B, T = tokens.shape
+        # The node of the n - 1 tokens before each place; the root for none.
+        contexts = np.zeros((B, T + 1), dtype=np.int64)
+        p = np.full((1, 1, self.vocab_size), 1 / self.vocab_size, dtype=np.float32)
+        _interpolate(p, contexts[:1, :1], self._levels[0], self._levels[0].lower)
+        p = np.tile(p, (B, T, 1))
+        for n, level in enumerate(self._levels[1:], start=2):
+            keys = contexts[:, :-1] * self.vocab_size + tokens
+            contexts[:, 1:] = _find(self._levels[n - 2], keys)
+            contexts[:, 0] = NOWHERE
+            here = contexts[:, 1:]  # (B, T)
+            # In column n - 2 the context is all that the row has to offer.
+            _interpolate(p[:, n - 2 : n - 1], here[:, n - 2 : n - 1], level, level.top)
+            _interpolate(p[:, n - 1 :], here[:, n - 1 :], level, level.lower)
+        return torch.from_numpy(np.log(p, out=p))
+
+
+class _Estimate(NamedTuple):
+    """p(w | h) = share(h w) + left(h) p(w | h')."""
+
+    share: Float[np.ndarray, "n_grams"]
+    left: Float[np.ndarray, "n_left"]  # 1 for NOWHERE, which comes last
+
+
+class _Level(NamedTuple):
+    """All n-grams of one length that occurred, grouped by context (all tokens but the
+    last).
+    """
+
+    keys: Int[np.ndarray, "n_keys"]  # context node * V + last token, ascending; END
+    starts: Int[np.ndarray, "n_starts"]  # where each context's keys begin
+    top: _Estimate  # for contexts as long as the order, or the row, allows
+    lower: _Estimate  # for contexts that are part of a longer one
+
+
+def _estimate(
+    counts: Int[np.ndarray, "n_grams"], starts: Int[np.ndarray, "n_starts"]
+) -> _Estimate:
+    """The share of each n-gram and what is left of each context, by the formula in
+    NGram.
+    """
+    discounts = _discounts(counts)[np.minimum(counts, 3)]
+    totals = _sums(counts, starts)
+    left = np.where(totals > 0, _sums(discounts, starts) / np.maximum(totals, 1), 1.0)
+    share = (counts - discounts) / np.repeat(np.maximum(totals, 1), np.diff(starts))
+    return _Estimate(share.astype(np.float32), np.append(left, 1).astype(np.float32))
+
+
+def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """The sum of the values of each context."""
+    return np.diff(np.append(0, np.cumsum(values))[starts])
+
+
+def _discounts(counts: Int[np.ndarray, "n_grams"]) -> Float[np.ndarray, "4"]:
+    """What is taken from counts of 0, 1, 2 and >= 3, from how many n-grams have counts
+    1 to 4 (n1 to n4).
+
+    D_i = i - (i + 1) Y n_{i+1} / n_i with Y = n1 / (n1 + 2 n2) (Chen and Goodman 1999,
+    equation 26). Where the counts are too few or too odd for that (a discount must lie
+    between 0 and its count), Y itself serves for all (Ney et al. 1994), or 0.75.
+    """
+    n1, n2, n3, n4 = (np.count_nonzero(counts == i) for i in (1, 2, 3, 4))
+    y = n1 / (n1 + 2 * n2) if n1 and n2 else 0.75
+    if n1 and n2 and n3:
+        modified = np.array(
+            [0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3]
+        )
+        if np.all(modified[1:] > 0):
+            return modified
+    return np.array([0, y, y, y])
+
+
+def _find(level: _Level, keys: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
+    """The node of each key; NOWHERE if it never occurred, as the negative keys of what
+    follows NOWHERE.
+    """
+    at = np.searchsorted(level.keys, keys)
+    return np.where(level.keys[at] == keys, at, NOWHERE)
+
+
+def _interpolate(
+    p: Float[np.ndarray, "B T V"],
+    contexts: Int[np.ndarray, "B T"],
+    level: _Level,
+    estimate: _Estimate,
+) -> None:
+    """p becomes share + left * p, where the context occurred."""
+    known = contexts >= 0
+    p *= estimate.left[contexts][..., None]
+    rows, columns = np.nonzero(known)
+    begin, end = level.starts[contexts[known]], level.starts[contexts[known] + 1]
+    n = end - begin
+    which = np.repeat(np.arange(len(n)), n)  # 0 0 0 1 2 2 ...: whose n-gram it is
+    n_grams = np.arange(len(which)) + np.repeat(end - np.cumsum(n), n)
+    tokens = level.keys[n_grams] % p.shape[-1]
+    p[rows[which], columns[which], tokens] += estimate.share[n_grams]
+
+
+def _checked(ids: Tensor, shape: str, vocab_size: int) -> Int[np.ndarray, "..."]:
+    """The ids as an array, if they are ids of the vocabulary and of the shape ("N" or
+    "B T").
+    """
+    tokens = np.asarray(ids)
+    if tokens.size and tokens.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers, not {tokens.dtype}")
+    if tokens.ndim != len(shape.split()) or not tokens.size:
+        raise ValueError(
+            f"ids must have shape ({shape}) and not be empty, not {tokens.shape}"
+        )
+    if tokens.min() < 0 or tokens.max() >= vocab_size:
+        raise ValueError(
+            f"ids must lie in 0..{vocab_size - 1}, not {tokens.min()}..{tokens.max()}"
+        )
+    return tokens.astype(np.int64)

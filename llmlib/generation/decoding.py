@@ -1,0 +1,236 @@
+"""Writing: one id after the other from a model, alone, in batches, as text, or by beam
+search.
+
+A *model* here is a GPT, which is read through its KV cache, or any other callable from
+ids (B, T) to logits (B, T, V), such as a Bigram or an NGram, which is called on the
+last ids each time.
+
+A context that is full: a prompt keeps its last ``block_size`` ids. When a GPT has read
+``block_size`` of them, it reads the last ``block_size // 2`` again into an empty cache,
+as if the text began there, and goes on.
+
+B: batch (texts or beams side by side), T: time (tokens), V: vocabulary, N: ids of a
+prompt.
+"""
+
+import math
+import operator
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
+from llmlib.evaluation.ngrams import NGram
+from llmlib.generation.sampling import UNCHANGED, Ids, Sampling, next_id
+from llmlib.generation.streams import until, whole_characters
+from llmlib.model.cache import KVCache
+from llmlib.model.gpt import GPT
+from llmlib.text.tokenizers import Tokenizer
+
+
+def generate(
+    model: Model, ids: Ids, max_new_tokens: int, sampling: Sampling = UNCHANGED
+) -> Iterator[int]:
+    """Writes on from the prompt ``ids``: an iterator of exactly ``max_new_tokens`` new
+    ids, each as soon as it is chosen.
+
+    The repetition penalty looks at the ids of the prompt (those kept) and at all that
+    were written since. Raises ValueError for an empty prompt, ids outside the
+    vocabulary and a negative max_new_tokens, TypeError for ids and numbers that are not
+    integers; both at the call.
+    """
+    _check_at_least("max_new_tokens", max_new_tokens, 0)
+    context = _Context(model, [_prompt(model, ids)])
+    rows = _in_lockstep(context, max_new_tokens, [_seeded(sampling)])
+    return (new_ids[0] for new_ids in rows)
+
+
+def generate_batch(
+    model: Model,
+    prompts: Sequence[Ids],
+    max_new_tokens: int,
+    sampling: Sampling = UNCHANGED,
+) -> list[list[int]]:
+    """The new ids after each prompt. Row i is what ``generate`` writes with seed + i.
+
+    Prompts of one length are read together. Raises as ``generate`` does.
+    """
+    _check_at_least("max_new_tokens", max_new_tokens, 0)
+    seeded = _seeded(sampling)
+    rows = [_prompt(model, ids) for ids in prompts]
+    groups = defaultdict(list)
+    for i, row in enumerate(rows):
+        groups[len(row)].append(i)
+    written: list[list[int]] = [[] for _ in rows]
+    for group in groups.values():
+        context = _Context(model, [rows[i] for i in group])
+        samplings = [seeded.seeded(i) for i in group]
+        for new_ids in _in_lockstep(context, max_new_tokens, samplings):
+            for i, new_id in zip(group, new_ids, strict=True):
+                written[i].append(new_id)
+    return written
+
+
+def write(
+    model: Model,
+    tokenizer: Tokenizer,
+    prompt: str,
+    max_new_tokens: int,
+    sampling: Sampling = UNCHANGED,
+    stop: str | Sequence[str] = (),
+) -> Iterator[str]:
+    """Writes on from ``prompt``, as pieces of text: whole characters only, and nothing
+    from a stop string on.
+
+    An empty prompt begins with ``tokenizer.start_ids``. A character whose last bytes
+    are still to come is held back, and so is text that may turn out to be the beginning
+    of a stop string; writing ends at the stop string that is complete first. Half a
+    character at the very end is left out. Warns where a GPT's prompt is longer than its
+    context. Raises as ``generate`` and ``tokenizer.encode`` do, and ValueError for an
+    empty stop string.
+    """
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if not all(isinstance(s, str) for s in stops):
+        raise TypeError(f"stop must be strings, not {stops}")
+    if "" in stops:
+        raise ValueError("a stop string must not be empty")
+    ids = tokenizer.encode(prompt) or tokenizer.start_ids
+    if isinstance(model, GPT) and len(ids) > model.block_size:
+        warnings.warn(
+            f"the prompt has {len(ids):,} tokens and the model reads the last "
+            f"{model.block_size:,} only",
+            stacklevel=2,
+        )
+    new_ids = generate(model, ids, max_new_tokens, sampling)
+    return until(stops, whole_characters(tokenizer, new_ids))
+
+
+def beam_search(
+    model: Model, ids: Ids, max_new_tokens: int, num_beams: int
+) -> list[int]:
+    """The new ids whose sum of log-probabilities is the largest that a search with
+    ``num_beams`` finds.
+
+    At each step the ``num_beams`` best of all continuations of all beams go on; of
+    equals, those of the better beam, then the lowest ids. One beam is greedy search.
+    Raises as ``generate`` does.
+    """
+    _check_at_least("max_new_tokens", max_new_tokens, 0)
+    _check_at_least("num_beams", num_beams, 1)
+    prompt = _prompt(model, ids)
+    context = _Context(model, [prompt] * num_beams)
+    scores = torch.full((num_beams,), -math.inf, dtype=torch.float64)
+    scores[0] = 0  # all beams are still the same: only one counts
+    for _ in range(max_new_tokens):
+        log_p = context.logits().double().log_softmax(-1)  # (B, V)
+        totals = (scores[:, None] + log_p).flatten()
+        if not totals.max().isfinite():
+            raise ValueError("logits must be finite or -inf, and not all -inf")
+        best = _largest(totals, num_beams)
+        scores = totals[best]
+        context.reorder(best // log_p.shape[1])
+        context.append((best % log_p.shape[1]).tolist())
+    return context.rows[0][len(prompt) :]
+
+
+class _Context:
+    """Texts of one length side by side, and the model's logits for what comes next in
+    each.
+    """
+
+    def __init__(self, model: Model, prompts: list[list[int]]) -> None:
+        self.model = model
+        self.device = device_of(model)
+        self.rows = [list(prompt) for prompt in prompts]
+        self.cache = KVCache(model, len(prompts)) if isinstance(model, GPT) else None
+        self.unread = len(prompts[0])  # how many of the last ids are not in the cache
+
+    def logits(self) -> Float[Tensor, "B V"]:
+        """Reads what is new and predicts the next id of each row; on the CPU."""
+        model, cache = self.model, self.cache
+        with evaluating(model), torch.inference_mode():
+            if not isinstance(model, GPT) or cache is None:
+                return model(self._last(_reach(model)))[:, -1].cpu()
+            if cache.length == model.block_size:
+                cache.reset()
+                self.unread = max(1, model.block_size // 2)
+            return model(self._last(self.unread), cache)[:, -1].cpu()
+
+    def append(self, new_ids: list[int]) -> None:
+        """Each row goes on with its id."""
+        for row, new_id in zip(self.rows, new_ids, strict=True):
+            row.append(new_id)
+        self.unread = 1
+
+    def reorder(self, rows: Int[Tensor, "B"]) -> None:
+        """Row i becomes a copy of what row ``rows[i]`` was."""
+        self.rows = [list(self.rows[i]) for i in rows.tolist()]
+        if self.cache is not None:
+            self.cache.reorder(rows.to(self.device))
+
+    def _last(self, n: int | None) -> Int[Tensor, "B T"]:
+        """The last n ids of each row; None is all."""
+        rows = [row[-n:] if n else row for row in self.rows]
+        return torch.tensor(rows, device=self.device)
+
+
+def _reach(model: Model) -> int | None:
+    """How many of the last ids a model without a cache is called on: None is all."""
+    if isinstance(model, NGram):
+        return max(1, model.order - 1)
+    return longest_read(model)
+
+
+def _in_lockstep(
+    context: _Context, n: int, samplings: list[Sampling]
+) -> Iterator[list[int]]:
+    """n times the next id of every row."""
+    for t in range(n):
+        logits = context.logits()  # (B, V)
+        rows = zip(logits, samplings, context.rows, strict=True)
+        new_ids = [next_id(row, sampling, t, ids) for row, sampling, ids in rows]
+        context.append(new_ids)
+        yield new_ids
+
+
+def _largest(values: Float[Tensor, "N"], k: int) -> Int[Tensor, "k"]:
+    """Where the k largest values are, in falling order; of equals the first."""
+    candidates = (values >= values.topk(k).values[-1]).nonzero()[:, 0]
+    return candidates[values[candidates].sort(descending=True, stable=True).indices[:k]]
+
+
+def _prompt(model: Model, ids: Ids) -> list[int]:
+    """The ids that a run begins with: checked, and the last block_size of them."""
+    if isinstance(ids, Tensor):
+        if ids.ndim != 1:
+            raise ValueError(f"ids must be one row, not of shape {tuple(ids.shape)}")
+        ids = ids.tolist()
+    try:
+        row = [operator.index(i) for i in ids]
+    except TypeError:
+        raise TypeError("ids must be integers") from None
+    if not row:
+        raise ValueError("the prompt is empty: begin with tokenizer.start_ids")
+    vocab_size = getattr(model, "vocab_size", math.inf)
+    if min(row) < 0 or max(row) >= vocab_size:
+        raise ValueError(
+            f"ids must lie in 0..{vocab_size - 1}, not {min(row)}..{max(row)}"
+        )
+    return row[-(longest_read(model) or 0) :]
+
+
+def _seeded(sampling: Sampling) -> Sampling:
+    if not isinstance(sampling, Sampling):
+        raise TypeError(f"sampling must be a Sampling, not {sampling!r}")
+    return sampling.seeded()
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{name} must be an int, not {value!r}")
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}")

@@ -1,0 +1,1 @@
+"""Storey 8: what a reader sees of the code, the numbers and the model."""

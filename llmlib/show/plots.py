@@ -1,0 +1,240 @@
+"""The book's figures: each function draws one kind and returns it as a `Picture`.
+
+`alt` says in words what the picture shows, for a reader who does not see it.
+Shapes: T time, H heads, N vectors, C channels, V vocabulary.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from llmlib.show import look
+from llmlib.show.look import BLUE, COLOURS, DASHES, GREY, styled, visible
+from llmlib.show.picture import Picture, TintedText
+
+
+@styled
+def plot_losses(
+    curves: Mapping[str, Sequence[Any]],
+    *,
+    alt: str,
+    floor: float | None = None,
+    baselines: Mapping[str, float] | None = None,
+    x: str = "step",
+    unit: str = "bits per character",
+    scale: str = "linear",
+) -> Picture:
+    """Draw losses against steps (or seconds: say so in `x`), labelled where they end.
+
+    A curve is a list of (x, value) pairs, or a run's `StepLog`s: then its training losses
+    and, dotted, its validation losses. `baselines` are level lines (n-grams, say); below
+    `floor`, the exact entropy, nothing can be. `unit` names the values, which are drawn as
+    they are; `scale` is "linear" or "log". Raises ValueError where there is no curve.
+    """
+    lines = [line for name, curve in curves.items() for line in _lines(name, curve)]
+    if not lines:
+        raise ValueError("plot_losses needs at least one curve, got none")
+    figure, axes = look.start(4.0)
+    axes.set(xlabel=x, ylabel=unit)
+    if scale != "linear":
+        look.scale_log(axes, scale)
+    ends = []
+    for i, (name, points, marker) in enumerate(lines):
+        colour, dashes = COLOURS[i % len(COLOURS)], DASHES[i % len(DASHES)]
+        line = {"color": colour, "linestyle": dashes, "marker": marker, "markersize": 4}
+        axes.plot(*points.T, **line, clip_on=False)
+        ends.append((name, *points[-1], colour))
+    right = _frame(axes, [points for _, points, _ in lines])
+    for name, value in (baselines or {}).items():
+        axes.axhline(value, color=GREY, linewidth=1, linestyle=(0, (2, 3)))
+        ends.append((name, right, value, GREY))
+    if floor is not None:
+        look.shade_below(axes, floor)
+        ends.append(("the floor", right, floor, GREY))
+    look.label_ends(axes, ends)
+    return Picture(figure, alt)
+
+
+def _lines(name: str, curve: Sequence[Any]) -> list[tuple[str, np.ndarray, str | None]]:
+    """The lines that one entry of `curves` stands for: name, points (n, 2), marker."""
+    if not len(curve):
+        raise ValueError(f"the curve {name!r} has no points")
+    if not hasattr(curve[0], "val_loss"):
+        return [(name, np.asarray(curve, dtype=float).reshape(-1, 2), None)]
+    train = [(log.step, log.loss) for log in curve]
+    val = [(log.step, log.val_loss) for log in curve if log.val_loss is not None]
+    if not val:
+        return [(name, np.array(train), None)]
+    return [
+        (f"{name}, training", np.array(train), None),
+        (f"{name}, validation", np.array(val), "o"),
+    ]
+
+
+def _frame(axes: Any, curves: list[np.ndarray]) -> float:
+    """Let the axes begin and end with the curves; returns where that is on the right."""
+    places = np.concatenate([points[:, 0] for points in curves])
+    axes.locator_params(axis="x", integer=(places % 1 == 0).all())
+    if places.min() < places.max():
+        axes.set_xlim(places.min(), places.max())
+    return places.max()
+
+
+@styled
+def plot_bars(
+    values: Mapping[str, float | Sequence[float]],
+    *,
+    alt: str,
+    unit: str,
+    floor: float | None = None,
+    digits: int = 3,
+) -> Picture:
+    """Draw one bar an entry; of a list (runs over seeds) the mean, with a dot each run.
+
+    `unit` names the values and `digits` are their decimals; `floor`, if any, is a line
+    that they cannot cross.
+    """
+    if not values:
+        raise ValueError("plot_bars needs at least one value, got none")
+    runs = [np.atleast_1d(np.asarray(value, dtype=float)) for value in values.values()]
+    means = [run.mean() for run in runs]
+    figure, axes = look.start(0.8 + 0.42 * len(runs))
+    axes.barh(range(len(runs)), means, height=0.6, color=BLUE, alpha=0.55)
+    for row, (run, mean) in enumerate(zip(runs, means, strict=True)):
+        if len(run) > 1:
+            axes.plot(run, np.full(len(run), row), "o", color=BLUE, markersize=4.5)
+        end, beside = (max(run.max(), 0), row), {"textcoords": "offset points"}
+        axes.annotate(f"{mean:.{digits}f}", end, (8, 0), va="center", **beside)
+    if floor is not None:
+        axes.axvline(floor, color=GREY, linewidth=1, linestyle=DASHES[1])
+        axes.text(floor, 1, " the floor", transform=axes.get_xaxis_transform())
+    axes.set_xlabel(unit)
+    look.lay_bars(axes, list(values))
+    return Picture(figure, alt)
+
+
+@styled
+def plot_next_tokens(
+    probabilities: Float[Any, " V"], tokens: Any, top: int = 12, *, alt: str
+) -> Picture:
+    """Draw the `top` likeliest next tokens, and what all the others have together.
+
+    `probabilities` sum to one; `tokens` is the tokenizer, or the V pieces of text.
+    """
+    chances = np.asarray(probabilities, dtype=float)
+    if chances.ndim != 1 or top < 1:
+        raise ValueError(
+            f"needs probabilities of shape (V,) and top >= 1, "
+            f"got shape {chances.shape} and top {top}"
+        )
+    best = np.argsort(-chances, kind="stable")[:top]
+    read = (
+        (lambda i: tokens.decode([i]))
+        if hasattr(tokens, "decode")
+        else tokens.__getitem__
+    )
+    names = [visible(read(i)) for i in best.tolist()]
+    lengths = chances[best].tolist()
+    rest = len(chances) - len(best)
+    if rest:
+        names.append(f"{rest:,} others")
+        lengths.append(max(0.0, 1 - sum(lengths)))
+    figure, axes = look.start(0.7 + 0.28 * len(names))
+    bars = axes.barh(range(len(names)), lengths, height=0.72, color=BLUE)
+    if rest:
+        bars[-1].set(linewidth=0.7, **look.HATCH)
+    shares = [f"{length:.1%}" for length in lengths]
+    axes.bar_label(bars, shares, padding=4, fontsize=10)
+    axes.set(xlabel="probability", ylabel="next token")
+    look.lay_bars(axes, names, family="monospace")
+    return Picture(figure, alt)
+
+
+@styled
+def plot_attention(
+    weights: Float[Any, "*H T T"],
+    tokens: Sequence[str],
+    *,
+    alt: str,
+    reads: str = "token that reads (query)",
+    is_read: str = "token that is read (key)",
+) -> Picture:
+    """Draw attention weights, one map a head: row q, column k is what q takes from k.
+
+    `weights` is (T, T) or (H, T, T), numbers from 0 to 1; `tokens` are T texts. `reads`
+    and `is_read` name the axes, for other tables of tokens by tokens.
+    """
+    maps, T = np.asarray(weights, dtype=float), len(tokens)
+    if maps.ndim not in (2, 3) or maps.shape[-2:] != (T, T):
+        raise ValueError(
+            f"weights of shape {maps.shape} do not fit {T} tokens; "
+            f"allowed: ({T}, {T}) or (H, {T}, {T})"
+        )
+    maps = maps.reshape(-1, T, T)
+    columns = min(len(maps), 3 if T <= 6 else 2 if T <= 20 else 1)
+    rows = -(-len(maps) // columns)
+    side = min((look.WIDTH - 2) / columns, 4.2 if T <= 20 else 5.0)  # inches a map
+    height, shared = 1 + rows * (side + 0.35), {"sharex": True, "sharey": True}
+    figure, grid = look.start(height, rows, columns, squeeze=False, **shared)
+    room = 72 * side / T  # points for one label; below 6, some are left out
+    places = range(0, T, 1 + int(6 / room))
+    labels = [visible(tokens[place]) for place in places]
+    for head, axes in enumerate(grid.flat):
+        if head >= len(maps):
+            axes.set_axis_off()
+            continue
+        image = axes.imshow(
+            maps[head], look.ink(), vmin=0, vmax=1, interpolation="none"
+        )
+        axes.set_xticks(places, labels, rotation=90, family="monospace")
+        axes.set_yticks(places, labels, family="monospace")
+        axes.tick_params(length=0, labelsize=min(10, max(6, 0.85 * room)))
+        axes.spines[:].set_visible(False)
+        if len(maps) > 1:
+            axes.set_title(f"head {head}")
+    figure.supxlabel(is_read, fontsize=11)
+    figure.supylabel(reads, fontsize=11)
+    scale = figure.colorbar(image, ax=grid, label="weight", shrink=0.6, aspect=30)
+    scale.outline.set_visible(False)
+    return Picture(figure, alt)
+
+
+@styled
+def plot_embedding(
+    vectors: Float[Any, "N C"], labels: Sequence[str], *, alt: str
+) -> Picture:
+    """Draw vectors in the plane of their first two principal components (Pearson, 1901).
+
+    Labels that would lie on another are left out; their dots stay. Needs N, C >= 2.
+    """
+    points = np.asarray(vectors, dtype=float)
+    if points.ndim != 2 or min(points.shape) < 2 or len(points) != len(labels):
+        raise ValueError(
+            f"{len(labels)} labels do not fit vectors of shape {points.shape}; "
+            f"allowed: (N, C) with N labels, both at least 2"
+        )
+    left, sizes, right = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    # A component's sign is arbitrary: its largest channel is made positive, so that the
+    # picture is always the same.
+    signs = np.sign(right[[0, 1], np.abs(right[:2]).argmax(1)])
+    plane = left[:, :2] * sizes[:2] * signs
+    first, second = sizes[:2] ** 2 / max((sizes**2).sum(), 1e-30)
+    figure, axes = look.start(5.6)
+    axes.plot(*plane.T, "o", color=BLUE, markersize=4, alpha=0.7)
+    axes.set_xlabel(f"first component ({first:.0%} of the variance)")
+    axes.set_ylabel(f"second component ({second:.0%} of the variance)")
+    axes.margins(0.08)
+    look.label_points(figure, axes, plane, labels)
+    return Picture(figure, alt)
+
+
+def plot_surprisal(
+    pieces: Sequence[str], bits: Sequence[float], *, alt: str, most: float = 8.0
+) -> TintedText:
+    """Show a text, each piece in ink as deep as the bits it cost, `most` being full.
+
+    Point at a piece to read its bits. There are as many `bits` as `pieces`.
+    """
+    return TintedText(tuple(pieces), tuple(map(float, bits)), alt, most)

@@ -1,0 +1,68 @@
+"""Batches: what a model reads in one step of training, and what follows it.
+
+Shapes: N ids of a corpus, B batch, T time.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from llmlib.text.tokenizers import Tokenizer
+
+
+def token_ids(tokenizer: Tokenizer, text: str) -> Int64[Tensor, "N"]:
+    """The ids of `text` as a tensor."""
+    return torch.tensor(tokenizer.encode(text), dtype=torch.int64)
+
+
+def batch_at(
+    ids: Int64[Tensor, "N"],
+    batch_size: int,
+    block_size: int,
+    *,
+    step: int,
+    seed: int = 0,
+    rank: int = 0,
+) -> tuple[Int64[Tensor, "B T"], Int64[Tensor, "B T"]]:
+    """The inputs and targets of a step: targets[b, t] is what follows inputs[b, t].
+
+    Each row starts at one of the N - T places of `ids`, all equally likely. A pure
+    function of its arguments: the places come from a counter-based generator (Philox,
+    Salmon et al. 2011) with the key (seed, rank), so each step's batch can be had
+    without those before it, and each rank draws its own.
+
+    Raises TypeError if `ids` is no int64 tensor; ValueError if it is not longer than
+    block_size, or if a number is out of its range.
+    """
+    _check(ids, batch_size, block_size)
+    for name, number in {"step": step, "seed": seed, "rank": rank}.items():
+        if not 0 <= number < 2**64:
+            raise ValueError(f"{name} is {number}, not between 0 and 2**64 - 1")
+    # The lowest word of the counter counts on within a step; the step is the next word.
+    key = np.array([seed, rank], dtype=np.uint64)
+    counter = np.array([0, step, 0, 0], dtype=np.uint64)
+    philox = np.random.Philox(key=key, counter=counter)
+    places = philox.random_raw(batch_size) % (len(ids) - block_size)
+    starts = torch.from_numpy(places.astype(np.int64))  # (B,)
+    windows = ids.unfold(0, block_size, 1)  # (N - T + 1, T), a view
+    # index_select copies rows on one thread; indexing would wake all of them for little.
+    return windows.index_select(0, starts), windows.index_select(0, starts + 1)
+
+
+def _check(ids: Tensor, batch_size: int, block_size: int) -> None:
+    if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"ids is an int64 tensor, not {kind}")
+    if ids.ndim != 1:
+        raise ValueError(f"ids has one dimension, not the shape {tuple(ids.shape)}")
+    if batch_size < 1 or block_size < 1:
+        raise ValueError(
+            f"batch_size is {batch_size} and block_size {block_size}; "
+            "both are at least 1"
+        )
+    if len(ids) <= block_size:
+        raise ValueError(
+            f"the text has {len(ids)} ids, but a context of {block_size} and what "
+            f"follows it need {block_size + 1}"
+        )

@@ -1,0 +1,1 @@
+"""Storey 4: from batches to a trained model, and safely to disk and back."""

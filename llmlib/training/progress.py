@@ -1,0 +1,140 @@
+"""Watching a training: a progress bar, a log on disk, and Ctrl-C that waits for the
+step's end.
+"""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from types import FrameType
+from typing import Any
+
+from tqdm import tqdm
+
+from llmlib.training.trainer import StepLog, Trainer
+
+
+def progress(trainer: Trainer) -> Iterator[StepLog]:
+    """The trainer's steps, with a bar that shows the loss, the latest validation
+    loss and tokens a second: in a terminal, or as one line that renews itself in a
+    notebook. Silent elsewhere.
+    """
+    notebook = _NotebookLine.of_this_cell()
+    with tqdm(
+        total=trainer.config.max_iters,
+        initial=trainer.step,
+        unit="step",
+        file=notebook,
+        disable=None if notebook is None else False,  # None: unless it is a terminal
+        dynamic_ncols=notebook is None,
+    ) as bar:
+        shown = {}
+        for log in trainer:
+            shown["loss"] = f"{log.loss:.3f}"
+            if log.val_loss is not None:
+                shown["val"] = f"{log.val_loss:.3f}"
+            shown["tokens/s"] = f"{log.tokens / log.seconds:,.0f}"
+            bar.set_postfix(shown, refresh=False)
+            bar.update()
+            yield log
+
+
+class _NotebookLine:
+    """A text stream for tqdm whose latest line is all that a notebook's cell shows
+    and stores.
+    """
+
+    def __init__(self, handle: Any) -> None:
+        self.handle = handle
+
+    @classmethod
+    def of_this_cell(cls) -> "_NotebookLine | None":
+        """One at the end of the running cell; None outside a notebook."""
+        ipython = sys.modules.get("IPython")
+        if ipython is None or not hasattr(ipython.get_ipython(), "kernel"):
+            return None
+        from IPython.display import display
+
+        return cls(display({"text/plain": ""}, raw=True, display_id=True))
+
+    def write(self, text: str) -> None:
+        """Shows the text instead of the one before."""
+        if line := text.strip():
+            self.handle.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None:
+        """Nothing waits to be written."""
+
+
+def log_to(path: str | Path, *, after: int = 0) -> Callable[[StepLog], None]:
+    """A function that appends a StepLog to a file as one line of JSON.
+
+    `after` is the step that the training stands at (`trainer.step`): rows of later
+    steps, which it is going to repeat, and a row that was cut are taken out first. So a
+    log that gets every step before the next checkpoint has each row exactly once,
+    however often the training is resumed.
+
+        write = log_to("log.jsonl", after=trainer.step)
+        for log in trainer:
+            write(log)
+
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        with open(path, "rb") as file:
+            keep = sum(len(row) for row in _rows_until(after, file.readlines()))
+        os.truncate(path, keep)
+
+    def write(log: StepLog) -> None:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(log)) + "\n")
+
+    return write
+
+
+def _rows_until(step: int, rows: list[bytes]) -> Iterator[bytes]:
+    """The rows from the first on that are whole and of no later step."""
+    for row in rows:
+        if not row.endswith(b"\n") or json.loads(row)["step"] > step:
+            return
+        yield row
+
+
+def read_log(path: str | Path) -> list[StepLog]:
+    """The steps in a file of `log_to`."""
+    return [
+        StepLog(**json.loads(row))
+        for row in Path(path).read_text(encoding="utf-8").splitlines()
+    ]
+
+
+@contextmanager
+def finish_step_on_interrupt() -> Iterator[Event]:
+    """Inside, the first Ctrl-C sets the event that is given, and the second raises
+    KeyboardInterrupt.
+
+        with finish_step_on_interrupt() as interrupted:
+            for log in trainer:
+                if interrupted.is_set():
+                    break
+        trainer.save(folder)
+
+    Only in the main thread (ValueError elsewhere), as all of Python's signal handling.
+    """
+    interrupted = Event()
+
+    def first(signum: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = signal.signal(signal.SIGINT, first)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

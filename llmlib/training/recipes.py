@@ -1,0 +1,91 @@
+"""Named ways to train a small GPT: a model's config and a training's config that go
+together.
+"""
+
+from typing import Any
+
+from llmlib.model.config import GPTConfig
+from llmlib.training.config import TrainConfig
+
+Recipe = tuple[GPTConfig, TrainConfig]
+
+
+def plain_recipe(
+    vocab_size: int,
+    block_size: int = 64,
+    *,
+    n_layer: int = 4,
+    n_head: int = 4,
+    n_embd: int = 128,
+    max_iters: int = 2000,
+    **training: Any,
+) -> Recipe:
+    """GPT-2 in small, trained the usual way: learned positions, LayerNorm, GELU, tied
+    head; AdamW, warm-up and cosine (the settings are those of nanoGPT's recipe for a
+    CPU, Karpathy 2022).
+
+    Further keywords are fields of TrainConfig.
+    """
+    model = GPTConfig(vocab_size, block_size, n_layer, n_head, n_embd)
+    settings: dict[str, Any] = {
+        "max_iters": max_iters,
+        "learning_rate": 1e-3,
+        "min_lr": 1e-4,
+        "warmup_iters": min(100, max_iters // 10),
+        "beta2": 0.99,
+    }
+    return model, TrainConfig(**settings | training)
+
+
+def fast_recipe(
+    vocab_size: int,
+    block_size: int = 64,
+    *,
+    n_layer: int = 4,
+    n_head: int = 2,
+    n_embd: int = 128,
+    max_iters: int = 300,
+    **training: Any,
+) -> Recipe:
+    """What gets furthest in a minute: the same loss as plain_recipe with a fraction of
+    the tokens.
+
+    Rotary positions, norms without weights (one more after the embedding), SwiGLU, an
+    untied head, every block and the head starting at zero, and a smear over the three
+    tokens before; Muon for the matrices, Adam for the rest; a short warm-up, a flat
+    rate, and a long way down to zero. After the speed runs of modded-nanogpt (Jordan et
+    al. 2024).
+
+    Further keywords are fields of TrainConfig.
+    """
+    model = GPTConfig(
+        vocab_size,
+        block_size,
+        n_layer,
+        n_head,
+        n_embd,
+        positions="rotary",
+        rope_theta=1000.0,
+        norm_affine=False,
+        embedding_norm=True,
+        feed_forward="swiglu",
+        smear=3,
+        tie_word_embeddings=False,
+        init="zero_output",
+    )
+    settings: dict[str, Any] = {
+        "max_iters": max_iters,
+        "batch_size": 16,
+        "optimizer": "muon",
+        "learning_rate": 0.03,
+        "momentum": 0.8,
+        "embedding_lr": 0.02,
+        "head_lr": 0.01,
+        "vector_lr": 0.1,
+        "schedule": "trapezoid",
+        "warmup_iters": max_iters // 50,
+        "cooldown": 0.6,
+        "grad_clip": 0.0,
+        "weight_decay": 0.0,
+    }
+    return model, TrainConfig(**settings | training)

@@ -1,0 +1,241 @@
+"""The training loop: one step after another, the same however often it is
+interrupted.
+"""
+
+import math
+import time
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from llmlib.evaluation.metrics import mean_loss, next_token_loss
+from llmlib.text.batches import batch_at
+from llmlib.training import resuming
+from llmlib.training.config import TrainConfig
+from llmlib.training.optimizers import build_optimizers, clip_gradient
+from llmlib.training.schedules import multiplier
+from llmlib.training.weights import (
+    fill,
+    hand_down_weights,
+    hand_up_gradients,
+    weights,
+)
+
+
+class TrainingDivergedError(ValueError):
+    """A loss or a gradient is infinite or not a number."""
+
+
+@dataclass(frozen=True)
+class StepLog:
+    """What one step did.
+
+    `step` counts from 1. `loss` is the mean over the step's batch before the weights
+    moved, `val_loss` the mean over all validation ids after they did, where it was
+    measured; both in nats a token. `learning_rate` is the step's, `grad_norm` the
+    gradient's length before clipping, `tokens` the ids predicted in the step, `seconds`
+    its time, validation apart.
+    """
+
+    step: int
+    loss: float
+    val_loss: float | None
+    learning_rate: float
+    grad_norm: float
+    tokens: int
+    seconds: float
+
+
+class Trainer:
+    """Trains a model: an iterator, each `next` of which makes one whole step and gives
+    its StepLog.
+
+    The model learns in place. Between steps it is up to date, in float32 and eval mode.
+    With precision "bfloat16" a copy of it in bfloat16 does the work and hands its
+    gradients to the float32 weights.
+
+    Batches and dropout depend on the config's seed and the step alone, so a training
+    that is saved and resumed goes on bit for bit as if it had never stopped (same
+    machine, torch and number of threads). The weights of the best validation loss so
+    far are kept aside: `best_step`, `best_val_loss`, `restore_best()`.
+
+    Raises ValueError for ids outside the vocabulary, ids too few for one context and a
+    context that the model does not read; TypeError for ids that are not integers. A
+    step raises TrainingDivergedError, naming itself, where its loss or gradient is not
+    finite; the weights stay those before it.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train_ids: Int[Tensor, "N"] | list[int],
+        val_ids: Int[Tensor, "M"] | list[int],
+        config: TrainConfig,
+    ) -> None:
+        config = config.resolved()
+        self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]
+        self.config = replace(config, block_size=self.block_size)
+        self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
+        self.val_ids = checked_ids("val_ids", val_ids, model, 2)
+        self.model = model.to(device=config.device, dtype=torch.float32).eval()
+        # A context that the model cannot read is refused by the model itself, now.
+        with torch.no_grad():
+            model(self.train_ids[None, : self.block_size].to(config.device))
+        bfloat16 = config.precision == "bfloat16"
+        self._worker = deepcopy(model).to(torch.bfloat16) if bfloat16 else model
+        self.optimizers = build_optimizers(model, config)
+        self.step = 0
+        self.best_step: int | None = None
+        self.best_val_loss = math.inf
+        self.best_weights: dict[str, Tensor] = {}
+        self._folder: Path | None = None  # where this training has its checkpoints
+
+    def __iter__(self) -> "Trainer":
+        return self
+
+    def __next__(self) -> StepLog:
+        config, started = self.config, time.perf_counter()
+        if self.step >= config.max_iters:
+            raise StopIteration
+        loss = self._differentiate()
+        norm = clip_gradient(self.model, config.grad_clip)
+        if not math.isfinite(loss) or not math.isfinite(norm):
+            number = self.step + 1
+            raise TrainingDivergedError(
+                f"step {number} has the loss {loss} and a gradient of length {norm}: "
+                f"the training stops, with the weights of step {self.step}"
+            )
+        factor = multiplier(self.step, config)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["peak_lr"]
+            optimizer.step()
+        self.step += 1
+        seconds = time.perf_counter() - started
+        due = self.step % config.eval_interval == 0 or self.step == config.max_iters
+        return StepLog(
+            step=self.step,
+            loss=loss,
+            val_loss=self._validate() if due else None,
+            learning_rate=factor * config.learning_rate,
+            grad_norm=norm,
+            tokens=self.tokens_per_step,
+            seconds=seconds,
+        )
+
+    def _differentiate(self) -> float:
+        """Leaves the gradient of the step's mean loss in the model; returns the
+        loss.
+        """
+        config, worker = self.config, self._worker
+        pieces = config.gradient_accumulation_steps
+        batch = batch_at(
+            self.train_ids,
+            config.batch_size * pieces,
+            self.block_size,
+            step=self.step,
+            seed=config.seed,
+        )
+        inputs, targets = (ids.to(config.device).chunk(pieces) for ids in batch)
+        torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
+        self.model.zero_grad()
+        if worker is not self.model:
+            hand_down_weights(self.model, worker)
+        worker.train()
+        total = torch.zeros((), device=config.device)
+        for x, y in zip(inputs, targets, strict=True):
+            loss = next_token_loss(worker(x), y) / pieces
+            loss.backward()
+            total += loss.detach()
+            if worker is not self.model:
+                hand_up_gradients(worker, self.model)
+        worker.eval()
+        return total.item()
+
+    def _validate(self) -> float:
+        """The loss over all validation ids; if it is the best so far, the weights are
+        kept.
+        """
+        val_loss = mean_loss(self.model, self.val_ids, block_size=self.block_size)
+        if not math.isfinite(val_loss):
+            raise TrainingDivergedError(
+                f"after step {self.step} the validation loss is {val_loss}"
+            )
+        if val_loss < self.best_val_loss:
+            self.best_step, self.best_val_loss = self.step, val_loss
+            self.best_weights = {n: t.clone() for n, t in weights(self.model).items()}
+        return val_loss
+
+    def restore_best(self) -> None:
+        """Puts the weights of the best validation loss into the model; ValueError
+        before the first.
+        """
+        if self.best_step is None:
+            raise ValueError(f"there is no validation loss yet at step {self.step}")
+        fill(self.model, self.best_weights)
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Ids predicted in one step."""
+        config = self.config
+        rows = config.batch_size * config.gradient_accumulation_steps
+        return rows * self.block_size
+
+    @property
+    def checkpoint_bytes(self) -> int:
+        """At most the size of a checkpoint: weights, the best weights, and two averages
+        of each, besides names and numbers.
+        """
+        return sum(16 * p.numel() + 2048 for p in self.model.parameters()) + 2**16
+
+    def save(self, dir: str | Path) -> Path:
+        """Writes a checkpoint into a folder, keeps the one before it, removes older
+        ones; returns its path.
+
+        Raises FolderInUseError if another process trains into the folder,
+        CannotWriteError if there is no room or permission, ValueError if the folder
+        holds another training that is further on. What was there then stays.
+        """
+        folder = Path(dir)
+        tensors, record = resuming.state(self)
+        mine = self._folder == folder.resolve()
+        path = resuming.write_checkpoint(
+            folder, self.step, tensors, record, rewound=mine
+        )
+        self._folder = folder.resolve()
+        return path
+
+    def resume(self, dir: str | Path) -> "Trainer":
+        """Goes back to the newest checkpoint of a folder, or to the one that is given.
+
+        Raises DamagedFileError, naming the newest whole checkpoint before it, if it is
+        not what was written; ValueError, naming both values, if it is from another
+        model, config, data or precision (the device may differ). Nothing is changed
+        then.
+        """
+        path, tensors, record = resuming.read_checkpoint(Path(dir))
+        resuming.restore(self, tensors, record, path)
+        self._folder = path.parent.resolve()
+        return self
+
+
+def checked_ids(
+    name: str, ids: Int[Tensor, "N"] | list[int], model: Any, at_least: int
+) -> Int[Tensor, "N"]:
+    """The ids as one row of int64 on the CPU; raises what Trainer raises."""
+    row = torch.as_tensor(ids).cpu()
+    if len(row.shape) != 1 or len(row) < at_least:
+        shape = tuple(row.shape)
+        raise ValueError(f"{name} need at least {at_least} ids in a row, got {shape}")
+    if row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
+        raise TypeError(f"{name} must be integers, got {row.dtype}")
+    low, high = int(row.min()), int(row.max())
+    if low < 0 or high >= model.vocab_size:
+        allowed = f"allowed are 0 to {model.vocab_size - 1}"
+        raise ValueError(f"{name} run from {low} to {high}, {allowed}")
+    return row.long().contiguous()

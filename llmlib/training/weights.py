@@ -1,0 +1,74 @@
+"""The weights of a model by name: taken out, compared, put back."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def unwrapped(model: nn.Module) -> Any:
+    """The model itself, out of what torch.compile and distributed training wrap
+    around it.
+    """
+    while (
+        inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)
+    ) is not None:
+        model = inner
+    return model
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """The parameters and saved buffers of a model by name, each tensor once (so that a
+    tied head is left out), and without the prefixes of compiled or distributed models.
+
+    The tensors are the model's own, detached: writing into them changes the model.
+    """
+    named: dict[int, tuple[str, Tensor]] = {}
+    for name, tensor in unwrapped(model).state_dict(keep_vars=True).items():
+        named.setdefault(id(tensor), (name.replace("_orig_mod.", ""), tensor.detach()))
+    return dict(named.values())
+
+
+def check_fit(
+    expected: Mapping[str, Tensor], given: Mapping[str, Tensor], origin: object
+) -> None:
+    """ValueError, naming both sides, unless the tensors have the names and shapes
+    that are expected.
+    """
+    for name in sorted(expected.keys() | given.keys()):
+        if name not in given:
+            raise ValueError(
+                f"{origin} lacks {name}, which the model has as {tuple(expected[name].shape)}"
+            )
+        if name not in expected:
+            raise ValueError(
+                f"{origin} has {name} {tuple(given[name].shape)}, which the model lacks"
+            )
+        if given[name].shape != expected[name].shape:
+            raise ValueError(
+                f"{name} is {tuple(given[name].shape)} in {origin} "
+                f"and {tuple(expected[name].shape)} in the model"
+            )
+
+
+def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Copies tensors, that fit, into the model, from any device and precision to the
+    model's own.
+    """
+    for name, tensor in weights(model).items():
+        tensor.copy_(tensors[name])
+
+
+@torch.no_grad()
+def hand_down_weights(model: nn.Module, worker: nn.Module) -> None:
+    """Copies the weights of a model into its twin of another precision."""
+    torch._foreach_copy_([*worker.parameters()], [*model.parameters()])
+
+
+def hand_up_gradients(worker: nn.Module, model: nn.Module) -> None:
+    """Adds the gradients of the twin to those of the model, and clears them."""
+    for copy, p in zip(worker.parameters(), model.parameters(), strict=True):
+        if copy.grad is not None:
+            p.grad = copy.grad.float() if p.grad is None else p.grad + copy.grad
+            copy.grad = None

@@ -1,0 +1,567 @@
+"""The command line, mostly in this process: what it writes, prints and returns."""
+
+import csv
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from llmlib.cli import build_parser, main
+from llmlib.cli.generate import cut
+from llmlib.cli.prompts import known_text
+from llmlib.generation.decoding import beam_search, generate_batch, write
+from llmlib.generation.sampling import Sampling
+from llmlib.text.tokenizers import CharTokenizer
+from llmlib.training.checkpoints import load_model
+from llmlib.training.progress import read_log
+from llmlib.training.resuming import read_checkpoint
+
+STORY = "One day a hen sat by the lake.\nIt was cold, and the hen was glad.\n\n"
+TINY = ["--n-layer=1", "--n-head=1", "--n-embd=16", "--block-size=16", "--batch-size=2"]
+SHORT = [*TINY, "--max-iters=4", "--eval-interval=2", "--precision=float32"]
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small text: forty times one story, with an é that only it has."""
+    path = tmp_path_factory.mktemp("text") / "my.txt"
+    path.write_text(STORY * 40 + "Café\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def char_model(text: Path) -> Path:
+    """The folder of a model over characters."""
+    folder = text.parent / "char-model"
+    assert (
+        main(["train", str(text), "--out", str(folder), "--tokenizer=char", *SHORT])
+        == 0
+    )
+    return folder
+
+
+def answer(monkeypatch: pytest.MonkeyPatch, *lines: str | type[BaseException]) -> None:
+    """Let `input` give these lines, or raise, and then Ctrl-D."""
+    replies = itertools.chain(lines, itertools.repeat(EOFError))
+
+    def reply(prompt: str = "") -> str:
+        print(prompt, end="")
+        line = next(replies)
+        if isinstance(line, str):
+            return line
+        raise line
+
+    monkeypatch.setattr("builtins.input", reply)
+
+
+def one_line(capsys: pytest.CaptureFixture) -> str:
+    """What stderr holds, which is one line and no traceback."""
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1, err
+    assert "Traceback" not in err
+    return err
+
+
+def test_from_a_file_to_a_chat_in_three_commands(text, tmp_path, monkeypatch, capsys):
+    folder = str(tmp_path / "my-model")
+    assert main(["train", str(text), "--out", folder, *SHORT]) == 0
+    assert f"try: llmlib chat --model {folder}" in capsys.readouterr().out
+    assert main(["generate", "--model", folder, "--prompt", "One day"]) == 0
+    assert capsys.readouterr().out.startswith("One day")
+    answer(monkeypatch, "One day", "/quit")
+    assert main(["chat", "--model", folder, "--max-new-tokens=20"]) == 0
+    assert "> One day" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tokenizer", ["char", "word", "bpe"])
+@pytest.mark.parametrize("recipe", ["plain", "fast"])
+def test_train_leaves_a_model_a_log_and_a_picture(
+    text, tmp_path, tokenizer, recipe, capsys
+):
+    options = ["--tokenizer", tokenizer, "--recipe", recipe, *SHORT]
+    assert main(["train", str(text), "--out", str(tmp_path), *options]) == 0
+    model, loaded = load_model(tmp_path)
+    assert model.config.block_size == 16
+    assert loaded.vocab_size == model.vocab_size
+    assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
+    logs = read_log(tmp_path / "log.jsonl")
+    assert [log.step for log in logs] == [1, 2, 3, 4]
+    assert [log.val_loss is not None for log in logs] == [False, True, False, True]
+    with open(tmp_path / "log.csv", newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["loss"]) for row in rows] == [log.loss for log in logs]
+    out = capsys.readouterr().out
+    assert "attention" in out  # the size report
+    assert f"validation {logs[-1].val_loss:.4f}" in out
+
+
+def test_the_folder_keeps_the_best_weights(tmp_path, capsys):
+    """The validation text is of other letters: the longer the training, the worse."""
+    path, folder = tmp_path / "my.txt", tmp_path / "model"
+    path.write_text(STORY * 36 + ("xyz qvr " * 36)[: 4 * len(STORY)], encoding="utf-8")
+    options = [*TINY, "--max-iters=6", "--eval-interval=1", "--tokenizer=char"]
+    assert main(["train", str(path), "--out", str(folder), *options]) == 0
+    losses = [log.val_loss for log in read_log(folder / "log.jsonl")]
+    best = losses.index(min(losses)) + 1
+    assert best < 6
+    assert f"best after step {best}: {min(losses):.4f}" in capsys.readouterr().out
+    newest = load_file(max(folder.glob("step-*")))
+    kept = load_file(folder / "model.safetensors")
+    assert all(torch.equal(kept[name], newest[f"best.{name}"]) for name in kept)
+    assert any(not torch.equal(kept[name], newest[f"model.{name}"]) for name in kept)
+
+
+def checkpoint(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(max(folder.glob("step-*")))
+
+
+def test_a_resumed_training_ends_bit_identical(text, tmp_path, monkeypatch, capsys):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = ["train", str(text), *TINY, "--max-iters=6", "--eval-interval=3"]
+    assert main([*command, "--out", str(whole)]) == 0
+    with monkeypatch.context() as patched:  # Ctrl-C in the middle of the fourth step
+        press_at(patched, step=4)
+        assert main([*command, "--out", str(parts)]) == 130
+    assert (
+        "stopped after step 4; the same command with --resume"
+        in capsys.readouterr().out
+    )
+    assert main([*command, "--out", str(parts), "--resume"]) == 0
+    assert "going on after step 4" in capsys.readouterr().out
+    expected, found = checkpoint(whole), checkpoint(parts)
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    for folder in (whole, parts):
+        steps = [log.step for log in read_log(folder / "log.jsonl")]
+        assert steps == [1, 2, 3, 4, 5, 6]
+    best, same = (load_file(folder / "model.safetensors") for folder in (whole, parts))
+    assert all(torch.equal(best[name], same[name]) for name in best)
+
+
+def press_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """Press Ctrl-C while the trainer makes a step."""
+    from llmlib.training.trainer import Trainer
+
+    make_step = Trainer.__next__
+
+    def step_and_press(trainer: Trainer) -> object:
+        if trainer.step + 1 == step:
+            signal.raise_signal(signal.SIGINT)
+        return make_step(trainer)
+
+    monkeypatch.setattr(Trainer, "__next__", step_and_press)
+
+
+def test_a_stop_before_the_first_validation_leaves_a_model(text, tmp_path, monkeypatch):
+    press_at(monkeypatch, step=1)
+    command = ["train", str(text), "--out", str(tmp_path), *TINY, "--max-iters=6"]
+    assert main([*command, "--eval-interval=5"]) == 130
+    load_model(tmp_path)
+    assert len(list(tmp_path.glob("step-*"))) == 1
+
+
+def test_another_setting_does_not_resume(text, char_model, capsys):
+    command = ["train", str(text), "--out", str(char_model), "--tokenizer=char", *SHORT]
+    assert main([*command, "--resume", "--learning-rate=0.5"]) == 2
+    assert "learning_rate" in one_line(capsys)
+
+
+def test_a_folder_with_a_model_is_not_overwritten(text, char_model, capsys):
+    before = (char_model / "model.safetensors").read_bytes()
+    assert main(["train", str(text), "--out", str(char_model), *SHORT]) == 2
+    assert "add --resume" in one_line(capsys)
+    assert (char_model / "model.safetensors").read_bytes() == before
+
+
+BAD = [
+    ([], "command"),
+    (["fly"], "train"),
+    (["train", "TEXT"], "--out"),
+    (["train", "nowhere.txt", "--out", "DIR"], "'nowhere.txt'"),
+    (["train", "TEXT", "--out", "DIR", "--recipe", "slow"], "plain"),
+    (["train", "TEXT", "--out", "DIR", "--tokenizer", "bytes"], "char"),
+    (["train", "TEXT", "--out", "DIR", "--resume"], "no training in"),
+    (["train", "TEXT", "--out", "DIR", "--block-size", "99999"], "context of 99999"),
+    (["train", "TEXT", "--out", "DIR", "--n-head", "3"], "3"),
+    (["train", "TEXT", "--out", "DIR", "--max-iters", "0"], "max_iters"),
+    (["train", "TEXT", "--out", "DIR", "--vocab-size", "3"], "vocab_size is 3"),
+    (["train", "TEXT", "--out", "DIR", "--save-interval", "0"], "--save-interval"),
+    (
+        ["train", "TEXT", "--out", "DIR", "--tokenizer=char", "--vocab-size=9"],
+        "word or bpe",
+    ),
+    (["train", "TEXT", "--out", "DIR", "--precision", "int4"], "float32"),
+    (["train", "TEXT", "--out", "DIR", "--device", "abacus"], "abacus"),
+    (["generate", "--model", "nobody"], "'stories'"),
+    (["generate", "--model", "MODEL", "--temperature", "-1"], "temperature"),
+    (["generate", "--model", "MODEL", "--top-p", "2"], "top_p"),
+    (["generate", "--model", "MODEL", "--top-k", "many"], "'many'"),
+    (["generate", "--model", "MODEL", "--max-new-tokens", "-1"], "-1"),
+    (["generate", "--model", "MODEL", "--num-beams", "0"], "num_beams"),
+    (
+        ["generate", "--model", "MODEL", "--num-beams=2", "--top-k=3"],
+        "--num-beams draws",
+    ),
+    (["generate", "--model", "MODEL", "--stop", ""], "stop"),
+    (["generate", "--model", "MODEL", "--prompt", "a ☃ z"], "'☃'"),
+    (["generate", "--model", "MODEL", "--prompt", "\udcff"], "'\\udcff'"),
+    (["generate", "--model", "MODEL", "--prompts-file", "nowhere"], "nowhere"),
+    (["chat", "--model", "MODEL", "--max-new-tokens", "0"], "--max-new-tokens"),
+    (["chat", "--model", "MODEL", "--min-p", "7"], "min_p"),
+    (["info", "nobody"], "'stories'"),
+    (["info", "MODEL", "--n-layer", "2"], "--n-layer"),
+    (["info", "--n-embd", "0"], "n_embd"),
+    (["export", "MODEL", "MODEL"], "a model in"),
+    (["export", "MODEL", "DIR", "--dtype", "int8"], "float16"),
+]
+
+
+@pytest.mark.parametrize(("command", "named"), BAD)
+def test_bad_arguments_are_one_line_and_exit_2(
+    command, named, text, char_model, tmp_path, capsys
+):
+    places = {"TEXT": str(text), "MODEL": str(char_model), "DIR": str(tmp_path / "new")}
+    capsys.readouterr()
+    assert main([places.get(word, word) for word in command]) == 2
+    err = one_line(capsys)
+    assert named in err
+    assert err.startswith("llmlib")
+
+
+def test_a_text_that_is_not_utf8_or_empty_is_named(tmp_path, capsys):
+    path = tmp_path / "latin.txt"
+    path.write_bytes(b"caf\xe9")
+    assert main(["train", str(path), "--out", str(tmp_path / "m")]) == 2
+    assert "offset 3" in one_line(capsys)
+    path.write_bytes(b"")
+    assert main(["train", str(path), "--out", str(tmp_path / "m")]) == 2
+    assert "empty" in one_line(capsys)
+
+
+def test_any_other_failure_is_one_line_and_exit_1(monkeypatch, capsys):
+    def fail(config: object) -> None:
+        raise RuntimeError("out of\nmemory")
+
+    monkeypatch.setattr("llmlib.cli.models.size_report", fail)
+    assert main(["info"]) == 1
+    assert one_line(capsys) == "llmlib: RuntimeError: out of memory\n"
+
+
+def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
+    def press(config: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr("llmlib.cli.models.size_report", press)
+    assert main(["info"]) == 130
+    assert one_line(capsys) == "llmlib: stopped\n"
+
+
+def test_help_is_exit_0(capsys):
+    assert main(["--help"]) == 0
+    assert main(["train", "--help"]) == 0
+    assert "--learning-rate" in capsys.readouterr().out
+
+
+def test_generate_and_chat_begin_with_the_shipped_model():
+    for command in ("generate", "chat"):
+        assert build_parser().parse_args([command]).model == "stories"
+
+
+def test_generate_writes_what_the_package_writes(char_model, capsys):
+    model, tokenizer = load_model(char_model)
+    rules = Sampling(
+        0.7, top_k=9, top_p=0.9, min_p=0.01, repetition_penalty=1.1, seed=5
+    )
+    expected = "".join(write(model, tokenizer, "the ", 30, rules))
+    options = ["--temperature=0.7", "--top-k=9", "--top-p=0.9", "--min-p=0.01"]
+    options += ["--repetition-penalty=1.1", "--seed=5", "--max-new-tokens=30"]
+    capsys.readouterr()
+    assert (
+        main(["generate", "--model", str(char_model), "--prompt=the ", *options]) == 0
+    )
+    assert capsys.readouterr().out == f"the {expected}\n"
+
+
+def test_several_prompts_are_the_rows_of_a_batch(char_model, tmp_path, capsys):
+    model, tokenizer = load_model(char_model)
+    prompts = ["hen", "a cold lake", "Café"]
+    batch = generate_batch(
+        model, [*map(tokenizer.encode, prompts)], 12, Sampling(seed=3)
+    )
+    expected = "\n".join(
+        f"{prompt}{tokenizer.decode(ids)}\n"
+        for prompt, ids in zip(prompts, batch, strict=True)
+    )
+    file = tmp_path / "prompts.txt"
+    file.write_bytes("\ufeffa cold lake\r\nCafé\r\n".encode())
+    command = ["generate", "--model", str(char_model), "--prompt=hen"]
+    command += ["--prompts-file", str(file), "--seed=3", "--max-new-tokens=12"]
+    capsys.readouterr()
+    assert main(command) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_beams_and_stops(char_model, capsys):
+    model, tokenizer = load_model(char_model)
+    found = tokenizer.decode(beam_search(model, tokenizer.encode("hen"), 20, 3))
+    command = [
+        "generate",
+        "--model",
+        str(char_model),
+        "--prompt=hen",
+        "--max-new-tokens=20",
+    ]
+    capsys.readouterr()
+    assert main([*command, "--num-beams=3"]) == 0
+    assert capsys.readouterr().out == f"hen{found}\n"
+    stop = found[5]
+    assert main([*command, "--num-beams=3", "--stop", stop]) == 0
+    assert capsys.readouterr().out == f"hen{found.partition(stop)[0]}\n"
+    assert cut("one two three", (" t", "one t")) == ""
+    assert cut("one two three", ("four",)) == "one two three"
+
+
+def test_a_prompt_beyond_the_context_is_cropped_with_a_notice(char_model, capsys):
+    command = ["generate", "--model", str(char_model), "--max-new-tokens=1"]
+    capsys.readouterr()
+    assert main([*command, "--prompt", "hen " * 1000]) == 0
+    assert "reads the last 16" in one_line(capsys)
+
+
+def test_an_empty_prompt_begins_a_story(char_model, capsys):
+    assert main(["generate", "--model", str(char_model), "--max-new-tokens=5"]) == 0
+    assert len(capsys.readouterr().out) == 6
+
+
+def test_unknown_characters_are_named_and_left_out_if_the_user_agrees(
+    monkeypatch, capsys
+):
+    tokenizer = CharTokenizer.train("abc")
+    assert known_text(tokenizer, "cab", ask=True) == "cab"
+    for reply, kept in (("", "ab"), ("Yes", "ab"), ("no", None), (EOFError, None)):
+        answer(monkeypatch, reply)
+        if kept is None:
+            with pytest.raises(ValueError, match="does not know '☃', '🜚'"):
+                known_text(tokenizer, "☃a🜚☃b", ask=True)
+        else:
+            assert known_text(tokenizer, "☃a🜚☃b", ask=True) == kept
+    assert "'☃', '🜚'" in capsys.readouterr().out
+
+
+def talk(monkeypatch: pytest.MonkeyPatch, model: Path, *lines: str) -> int:
+    answer(monkeypatch, *lines)
+    return main(["chat", "--model", str(model), "--max-new-tokens=8", "--seed=1"])
+
+
+def turns(capsys: pytest.CaptureFixture) -> list[str]:
+    """What the chat wrote after each prompt."""
+    return [
+        turn.removesuffix("\n") for turn in capsys.readouterr().out.split("\n> ")[1:]
+    ]
+
+
+def test_a_chat_goes_on_with_the_story(char_model, monkeypatch, capsys):
+    model, tokenizer = load_model(char_model)
+    stop = ("\n\n",)
+    first = "a hen" + "".join(
+        write(model, tokenizer, "a hen", 8, Sampling(0.8, seed=1), stop)
+    )
+    with pytest.warns(UserWarning, match="reads the last 16"):
+        more = "".join(
+            write(model, tokenizer, first + " and", 8, Sampling(0.8, seed=2), stop)
+        )
+    assert talk(monkeypatch, char_model, "a hen", " and") == 0
+    said = turns(capsys)
+    assert said[0] == first
+    assert said[1] == f" and{more}"
+
+
+def test_again_draws_the_latest_turn_anew(char_model, monkeypatch, capsys):
+    assert talk(monkeypatch, char_model, "a hen", "/again", "/again") == 0
+    said = turns(capsys)[:3]
+    assert all(turn.startswith("a hen") for turn in said)
+    assert len(set(said)) == 3
+
+
+def test_temperature_zero_makes_again_the_same(char_model, monkeypatch, capsys):
+    lines = ["/temperature 0", "a hen", "/again"]
+    assert talk(monkeypatch, char_model, *lines) == 0
+    said = turns(capsys)
+    assert "temperature 0" in said[0]
+    assert said[1] == said[2]
+
+
+def test_mistakes_in_a_chat_are_named_and_the_chat_goes_on(
+    char_model, monkeypatch, capsys
+):
+    lines = [
+        "/sing",
+        "/temperature hot",
+        "/temperature -1",
+        "☃",
+        "no",
+        KeyboardInterrupt,
+    ]
+    assert (
+        talk(monkeypatch, char_model, *lines, "/help", "hen", "/quit", "never read")
+        == 0
+    )
+    out = capsys.readouterr()
+    for named in (
+        "/again",
+        "'hot'",
+        "-1",
+        "'☃'",
+        "Ctrl-D ends",
+        "in mid-sentence",
+        "> hen",
+    ):
+        assert named in out.out
+    assert "never read" not in out.out
+    assert out.err == ""
+
+
+def test_ctrl_c_stops_a_reply_and_not_the_chat(char_model, monkeypatch, capsys):
+    def endless(*_: object) -> object:
+        yield " is"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("llmlib.cli.chat.write", endless)
+    assert talk(monkeypatch, char_model, "It", "It", "/quit") == 0
+    assert capsys.readouterr().out.count("It is ...") == 2
+
+
+def test_a_blank_line_ends_a_turn(char_model, monkeypatch, capsys):
+    stops = []
+
+    def story(
+        model: object, tokenizer: object, text: str, n: int, rules: object, stop: object
+    ):
+        stops.append((text, stop))
+        return iter([" sat."])
+
+    monkeypatch.setattr("llmlib.cli.chat.write", story)
+    assert talk(monkeypatch, char_model, "a hen", "", "/quit") == 0
+    assert stops[0] == ("a hen", ("\n\n",))
+
+
+def test_info_counts_what_the_model_has(char_model, capsys):
+    model, _ = load_model(char_model)
+    n = sum(p.numel() for p in model.parameters())
+    capsys.readouterr()
+    assert main(["info", str(char_model)]) == 0
+    assert f"{n:,}" in capsys.readouterr().out
+    assert main(["info", "--n-layer=6", "--n-head=6", "--n-embd=384"]) == 0
+    assert "n_layer 6" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_export_writes_a_model_that_loads(char_model, tmp_path, dtype):
+    assert main(["export", str(char_model), str(tmp_path), "--dtype", dtype]) == 0
+    stored = load_file(tmp_path / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {getattr(torch, dtype)}
+    (model, tokenizer), (expected, _) = load_model(tmp_path), load_model(char_model)
+    ids = torch.tensor([tokenizer.encode("a hen sat")])
+    torch.testing.assert_close(model(ids), expected(ids), atol=0.05, rtol=0.05)
+
+
+# From here on: real processes, real signals.
+
+
+COMMAND_LINE = "import sys; from llmlib.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def start(*arguments: str, code: str = COMMAND_LINE) -> subprocess.Popen:
+    """The command line as a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+
+
+def wait_for(folder: Path, pattern: str, process: subprocess.Popen) -> None:
+    """Wait until a file of that name is in the folder."""
+    while process.poll() is None and not list(folder.glob(pattern)):
+        time.sleep(0.02)
+    assert list(folder.glob(pattern)), process.communicate()
+
+
+ENDLESS = [
+    *TINY,
+    "--max-iters=1000000",
+    "--eval-interval=1000000",
+    "--save-interval=50",
+]
+
+
+def test_a_second_training_is_refused_and_ctrl_c_saves(text, tmp_path, capsys):
+    command = ["train", str(text), "--out", str(tmp_path), *ENDLESS]
+    process = start(*command)
+    try:
+        wait_for(tmp_path, "step-*", process)
+        assert main(command) == 2
+        err = one_line(capsys)
+        assert str(process.pid) in err
+        assert "in use" in err
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert "--resume goes on" in out
+    step = int(out.rpartition("stopped after step ")[2].partition(";")[0])
+    assert max(tmp_path.glob("step-*")).name.startswith(f"step-{step:08d}-")
+    assert read_log(tmp_path / "log.jsonl")[-1].step == step
+    assert not list(tmp_path.glob(".*tmp"))
+
+
+SLOW_STEP = """
+import sys, time
+from llmlib.cli import main
+from llmlib.training.trainer import Trainer
+make_step = Trainer.__next__
+def step_slowly(trainer):
+    if trainer.step == 2:
+        print("in the third step", flush=True)
+        time.sleep(600)
+    return make_step(trainer)
+Trainer.__next__ = step_slowly
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_ctrl_c_twice_stops_at_once_and_keeps_the_checkpoint(text, tmp_path):
+    command = [
+        "train",
+        str(text),
+        "--out",
+        str(tmp_path),
+        *ENDLESS,
+        "--save-interval=2",
+    ]
+    process = start(*command, code=SLOW_STEP)
+    try:
+        while process.stdout.readline() != "in the third step\n":
+            assert process.poll() is None, process.communicate()
+        for _ in range(2):
+            time.sleep(0.5)  # a second signal at once would be taken for the first
+            assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+    assert err == "llmlib: stopped\n"
+    (kept,) = tmp_path.glob("step-*")
+    assert kept.name.startswith("step-00000002-")
+    read_checkpoint(kept)

@@ -1,0 +1,122 @@
+"""Batches: shifted by one, drawn evenly, and a pure function of seed, step and rank."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from llmlib.text.batches import batch_at, token_ids
+from llmlib.text.tokenizers import CharTokenizer
+
+IDS = torch.arange(1_000) * 3
+
+
+@settings(deadline=None)
+@given(
+    n=st.integers(2, 300),
+    batch_size=st.integers(1, 8),
+    block_size=st.integers(1, 299),
+    step=st.integers(0, 2**40),
+)
+def test_targets_are_what_follows(n, batch_size, block_size, step):
+    block_size = min(block_size, n - 1)
+    inputs, targets = batch_at(IDS[:n], batch_size, block_size, step=step)
+    assert inputs.shape == targets.shape == (batch_size, block_size)
+    assert inputs.dtype == targets.dtype == torch.int64
+    assert torch.equal(targets, inputs + 3)  # ids go up by 3
+    assert torch.equal(inputs, inputs[:, :1] + 3 * torch.arange(block_size))
+
+
+def test_a_pure_function_of_its_arguments():
+    before = torch.get_rng_state()
+    first = batch_at(IDS, 8, 16, step=5, seed=2, rank=1)
+    torch.manual_seed(0)
+    batch_at(IDS, 8, 16, step=4, seed=2, rank=1)
+    for one, other in zip(
+        first, batch_at(IDS, 8, 16, step=5, seed=2, rank=1), strict=True
+    ):
+        assert torch.equal(one, other)
+    torch.set_rng_state(before)
+    batch_at(IDS, 8, 16, step=5)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_known_places():
+    # What the batches of a stored training were: a change here breaks its resumption.
+    inputs, _ = batch_at(torch.arange(1_000_000), 4, 8, step=7, seed=1, rank=2)
+    assert inputs[:, 0].tolist() == [625915, 326276, 376852, 914002]
+
+
+def places(**arguments):
+    inputs, _ = batch_at(torch.arange(2_000_000), 16, 4, **arguments)
+    return set(inputs[:, 0].tolist())
+
+
+def test_steps_seeds_and_ranks_share_no_places():
+    calls = [
+        {"step": step, "seed": seed, "rank": rank}
+        for step in (0, 1, 2, 3, 2**32, 2**63)
+        for seed in (0, 1, 2**64 - 1)
+        for rank in (0, 1)
+    ]
+    drawn = [places(**call) for call in calls]
+    together = set().union(*drawn)
+    # 576 places of 2 million: a pair or so may meet by chance, but no batches overlap.
+    assert len(together) > 16 * len(calls) - 5
+
+
+def test_places_are_drawn_evenly_and_all_of_them():
+    counts = torch.zeros(10)
+    for step in range(1_000):
+        inputs, _ = batch_at(torch.arange(14), 10, 4, step=step)
+        counts += torch.bincount(inputs[:, 0], minlength=10)
+    # The standard deviation of each count of 1,000 is 30.
+    assert counts.min() > 850
+    assert counts.max() < 1_150
+
+
+def test_ids_just_long_enough():
+    inputs, targets = batch_at(torch.arange(5), 3, 4, step=0)
+    assert inputs.tolist() == [[0, 1, 2, 3]] * 3
+    assert targets.tolist() == [[1, 2, 3, 4]] * 3
+
+
+@pytest.mark.parametrize("n", [0, 1, 63, 64])
+def test_a_text_shorter_than_a_context_names_both_lengths(n):
+    with pytest.raises(
+        ValueError, match=f"has {n} ids, but a context of 64 .* need 65"
+    ):
+        batch_at(torch.arange(n), 2, 64, step=0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0"),
+        ({"block_size": 0}, "block_size 0"),
+        ({"block_size": -3}, "block_size -3"),
+        ({"step": -1}, "step is -1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"rank": -1}, "rank is -1"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"ids": torch.zeros(3, 4, dtype=torch.int64)}, r"\(3, 4\)"),
+    ],
+)
+def test_wrong_values_are_named(arguments, message):
+    usual = {"ids": IDS, "batch_size": 2, "block_size": 4, "step": 0}
+    with pytest.raises(ValueError, match=message):
+        batch_at(**usual | arguments)
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], torch.zeros(9), IDS.int(), None])
+def test_ids_of_another_type(ids):
+    with pytest.raises(TypeError, match="ids is an int64 tensor, not"):
+        batch_at(ids, 2, 4, step=0)
+
+
+def test_token_ids():
+    tokenizer = CharTokenizer.train("hello")
+    ids = token_ids(tokenizer, "hello")
+    assert ids.dtype == torch.int64
+    assert ids.tolist() == [1, 0, 2, 2, 3]
+    assert token_ids(tokenizer, "").shape == (0,)

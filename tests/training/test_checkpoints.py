@@ -1,0 +1,247 @@
+"""Models on disk: what is loaded is what was saved, and all else is refused."""
+
+import json
+import os
+import pickle
+import shutil
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import nn
+
+from llmlib.model.config import GPTConfig
+from llmlib.model.gpt import GPT
+from llmlib.text.tokenizers import CharTokenizer
+from llmlib.training.checkpoints import load_model, save_model
+from llmlib.training.files import CannotWriteError, DamagedFileError
+from llmlib.training.weights import weights
+
+TEXT = "so it goes\n"
+NAMES = {"config.json", "model.safetensors", "tokenizer.json"}
+KINDS = {
+    "gpt2": {"bias": True},
+    "llama": {
+        "positions": "rotary",
+        "norm": "rmsnorm",
+        "feed_forward": "swiglu",
+        "n_kv_head": 1,
+        "tie_word_embeddings": False,
+    },
+    "fast": {
+        "positions": "rotary",
+        "norm_affine": False,
+        "smear": 3,
+        "tie_word_embeddings": False,
+        "init": "zero_output",
+    },
+}
+
+
+@pytest.fixture
+def tokenizer():
+    return CharTokenizer.train(TEXT)
+
+
+def make_model(tokenizer, **changes):
+    torch.manual_seed(0)
+    shape = {"block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16}
+    model = GPT(GPTConfig(tokenizer.vocab_size, **shape | changes))
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_()
+    return model.eval()
+
+
+@pytest.fixture
+def folder(tokenizer, tmp_path):
+    save_model(make_model(tokenizer), tokenizer, tmp_path / "model")
+    return tmp_path / "model"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loads_what_was_saved(tokenizer, tmp_path, kind):
+    model = make_model(tokenizer, **KINDS[kind])
+    save_model(model, tokenizer, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == NAMES
+    loaded, read = load_model(tmp_path)
+    assert loaded.config == model.config
+    assert not loaded.training
+    assert read.decode(read.encode(TEXT)) == TEXT
+    ids = torch.randint(tokenizer.vocab_size, (3, 8))
+    assert torch.equal(loaded(ids), model(ids))
+    tied = loaded.lm_head.weight is loaded.embed_tokens.weight
+    assert tied == model.config.tie_word_embeddings
+
+
+def test_files_are_readable_by_others(folder):
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o666 & ~mask}
+    with safe_open(folder / "model.safetensors", "pt") as file:
+        assert file.metadata()["format"] == "pt"
+        assert "lm_head.weight" not in file.keys()  # noqa: SIM118 (not a mapping)
+        assert "blocks.0.attention.q_proj.weight" in file.keys()  # noqa: SIM118
+
+
+def test_may_be_stored_in_half_the_bytes(tokenizer, tmp_path):
+    model = make_model(tokenizer)
+    save_model(model, tokenizer, tmp_path, dtype=torch.bfloat16)
+    with safe_open(tmp_path / "model.safetensors", "pt") as file:
+        assert file.get_tensor("norm.weight").dtype == torch.bfloat16
+    loaded, _ = load_model(tmp_path)
+    for name, tensor in weights(loaded).items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, weights(model)[name].bfloat16().float())
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: torch.compile(model, backend="eager"),
+        nn.DataParallel,
+        lambda model: nn.DataParallel(torch.compile(model, backend="eager")),
+    ],
+)
+def test_saves_out_of_compiled_and_parallel_wrappers(tokenizer, tmp_path, wrap):
+    model = make_model(tokenizer)
+    wrapped = wrap(model)
+    assert next(iter(wrapped.state_dict())).startswith(("_orig_mod.", "module."))
+    assert weights(wrapped).keys() == weights(model).keys()
+    save_model(wrapped, tokenizer, tmp_path)
+    loaded, _ = load_model(tmp_path)
+    assert torch.equal(loaded.lm_head.weight, model.lm_head.weight)
+
+
+def test_saving_again_replaces_the_whole_set(folder, tokenizer):
+    model = make_model(tokenizer, n_layer=1)
+    save_model(model, tokenizer, folder)
+    assert load_model(folder)[0].config == model.config
+
+
+def test_a_full_disk_keeps_the_old_set(folder, tokenizer, monkeypatch):
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    synced = []
+
+    def full(descriptor):
+        synced.append(descriptor)
+        if len(synced) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("llmlib.training.files.os.fsync", full)
+    with pytest.raises(
+        CannotWriteError, match=f"into {folder}: No space left on device"
+    ):
+        save_model(make_model(tokenizer, n_layer=1), tokenizer, folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("config.json", "config.json says dropout = 0.1, .* was saved with 0.0"),
+        ("model.safetensors", "config.json says dropout = 0.0, .* was saved with 0.1"),
+        ("tokenizer.json", "vocabulary of 9, the model one of 8"),
+    ],
+)
+def test_a_mixed_set_is_refused(folder, name, message):
+    other = CharTokenizer.train(TEXT + "x" if name == "tokenizer.json" else TEXT)
+    save_model(make_model(other, dropout=0.1), other, folder.parent / "other")
+    shutil.copy(folder.parent / "other" / name, folder / name)
+    with pytest.raises(ValueError, match=message):
+        load_model(folder)
+
+
+def test_another_tokenizer_of_the_same_size_is_refused(folder):
+    CharTokenizer.train(TEXT.replace("s", "z")).save(folder / "tokenizer.json")
+    with pytest.raises(
+        DamagedFileError, match=r"tokenizer\.json in .* is damaged or from another save"
+    ):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vocab_size": 50}, "says vocab_size = 50, .* was saved with 8"),
+        ({"n_layer": 3}, "says n_layer = 3, .* was saved with 2"),
+        ({"dropout": 0.1}, "says dropout = 0.1, .* was saved with 0.0"),
+        ({"colour": "red"}, "says colour = 'red', .* was saved with None"),
+    ],
+)
+def test_the_config_must_be_the_one_that_was_saved(folder, change, message):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | change))
+    with pytest.raises(ValueError, match=message):
+        load_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"n_embd": 32}, r"k_proj.weight is \(16, 16\) in .* \(32, 32\) in the model"),
+        ({"n_layer": 3}, r"lacks blocks\.2\..*, which the model has as \(16, 16\)"),
+        ({"n_layer": 1}, r"has blocks\.1\..* \(16, 16\), which the model lacks"),
+        ({"n_embd": 2**20}, r"\(16, 16\) in .* \(1048576, 1048576\) in the model"),
+        ({"n_embd": 2**40}, "config.json is no model's config: .*1099511627776"),
+        ({"n_head": 3}, "n_embd=16 and n_head=3"),
+        ({"norm": "batchnorm"}, "config.json .* unknown norm 'batchnorm'; allowed: "),
+        ({"colour": "red"}, "config.json .*colour"),
+    ],
+)
+def test_the_weights_must_fit_the_config(folder, change, message):
+    path = folder / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = file.metadata()
+    config = json.dumps(json.loads(metadata["config"]) | change)
+    (folder / "config.json").write_text(config)
+    path.write_bytes(save(tensors, metadata | {"config": config}))
+    with pytest.raises(ValueError, match=message):
+        load_model(folder)
+
+
+def test_weights_from_elsewhere_are_refused(folder):
+    (folder / "model.safetensors").write_bytes(save({"a": torch.zeros(1)}))
+    with pytest.raises(DamagedFileError, match="is not from save_model"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", sorted(NAMES))
+def test_a_cut_changed_or_foreign_file_is_refused(folder, name):
+    path = folder / name
+    whole = path.read_bytes()
+    for position in range(0, len(whole), max(1, len(whole) // 40)):
+        flipped = bytearray(whole)
+        flipped[position] ^= 1 << position % 7
+        for data in (whole[:position], bytes(flipped)):
+            path.write_bytes(data)
+            with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+                load_model(folder)
+    path.write_bytes(pickle.dumps({"weights": [1, 2, 3]}))
+    with pytest.raises(ValueError, match=name.replace(".", r"\.")):
+        load_model(folder)
+    path.unlink()
+    with pytest.raises(ValueError, match=f"there is no {name} in"):
+        load_model(folder)
+
+
+def test_a_name_is_a_shipped_model_and_a_path_a_folder(folder, monkeypatch):
+    folder.rename(folder.parent / "stories")
+    monkeypatch.chdir(folder.parent)
+    assert load_model("./stories")[0].config.n_layer == 2
+    for unknown in ("story", "./shakespeare", "nowhere/stories"):
+        with pytest.raises(
+            ValueError, match=r"unknown model .* 'stories', 'shakespeare', or"
+        ):
+            load_model(unknown)
+
+
+def test_save_model_refuses(tokenizer, tmp_path):
+    model = make_model(tokenizer)
+    with pytest.raises(TypeError, match="takes a GPT, got Linear"):
+        save_model(nn.Linear(2, 2), tokenizer, tmp_path)
+    with pytest.raises(ValueError, match="vocabulary of 9, the model one of 8"):
+        save_model(model, CharTokenizer.train(TEXT + "x"), tmp_path)
+    assert list(tmp_path.iterdir()) == []

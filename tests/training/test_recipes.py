@@ -1,0 +1,45 @@
+"""The recipes are what they say, and the fast one is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from llmlib.model.gpt import GPT
+from llmlib.training.recipes import fast_recipe, plain_recipe
+from llmlib.training.trainer import Trainer
+
+
+def n_weights(config):
+    return sum(p.numel() for p in GPT(config).parameters())
+
+
+def test_sizes():
+    for recipe in (plain_recipe, fast_recipe):
+        model, _ = recipe(65)
+        assert 790_000 < n_weights(model) < 810_000
+
+
+def test_keywords_reach_the_configs():
+    model, training = fast_recipe(100, 32, n_layer=2, n_embd=64, max_iters=50, seed=7)
+    assert (model.vocab_size, model.block_size, model.n_layer, model.n_embd) == (
+        100,
+        32,
+        2,
+        64,
+    )
+    assert (training.max_iters, training.seed, training.optimizer) == (50, 7, "muon")
+    assert plain_recipe(100, learning_rate=0.5)[1].learning_rate == 0.5
+    with pytest.raises(TypeError, match="colour"):
+        plain_recipe(100, colour="red")
+
+
+def test_the_fast_recipe_learns_faster(ids):
+    losses = {}
+    for recipe in (plain_recipe, fast_recipe):
+        model, training = recipe(11, 16, n_layer=2, n_embd=32, max_iters=40)
+        torch.manual_seed(0)
+        training = replace(training, precision="float32", batch_size=8)
+        *_, last = Trainer(GPT(model), ids[:300], ids[300:], training)
+        losses[recipe] = last.val_loss
+    assert losses[fast_recipe] < losses[plain_recipe] - 0.1

@@ -1,0 +1,245 @@
+"""The training loop against one written out by hand, and what it promises around it."""
+
+import json
+import math
+from dataclasses import asdict
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.testing import assert_close
+
+from llmlib.evaluation.metrics import mean_loss
+from llmlib.model.bigram import Bigram
+from llmlib.text.batches import batch_at
+from llmlib.training import trainer as trainer_module
+from llmlib.training.config import TrainConfig
+from llmlib.training.trainer import Trainer, TrainingDivergedError
+from llmlib.training.weights import weights
+
+
+def numbers(logs):
+    """The logs without the seconds, which no two runs share."""
+    return [{**asdict(log), "seconds": None} for log in logs]
+
+
+def same_weights(a, b):
+    a, b = weights(a), weights(b)
+    return a.keys() == b.keys() and all(torch.equal(a[n], b[n]) for n in a)
+
+
+def test_equals_a_loop_written_by_hand(make_trainer, ids):
+    trainer = make_trainer(weight_decay=0.2, grad_clip=0.5, warmup_iters=0, min_lr=0.01)
+    by_hand = make_trainer().model
+    decay = [p for p in by_hand.parameters() if p.ndim == 2]
+    rest = [p for p in by_hand.parameters() if p.ndim == 1]
+    groups = [
+        {"params": decay, "weight_decay": 0.2},
+        {"params": rest, "weight_decay": 0},
+    ]
+    adamw = torch.optim.AdamW(groups, lr=0.01, betas=(0.9, 0.99))
+    for log in trainer:
+        x, y = batch_at(torch.tensor(ids[:300]), 4, 8, step=log.step - 1)
+        loss = F.cross_entropy(by_hand(x).flatten(0, 1), y.flatten())
+        adamw.zero_grad()
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(by_hand.parameters(), 0.5)
+        adamw.step()
+        assert (log.loss, log.grad_norm) == pytest.approx(
+            (loss.item(), norm.item()), rel=1e-4
+        )
+        assert log.learning_rate == 0.01
+    for a, b in zip(trainer.model.parameters(), by_hand.parameters(), strict=True):
+        assert_close(a, b, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_learns(make_trainer, optimizer, precision):
+    trainer = make_trainer(optimizer=optimizer, precision=precision, max_iters=60)
+    logs = list(trainer)
+    assert logs[-1].val_loss < 0.75 * math.log(11)
+
+
+def test_logs_say_what_happened(make_trainer, ids):
+    trainer = make_trainer()
+    logs = list(trainer)
+    assert [log.step for log in logs] == list(range(1, 9))
+    measured = [log.step for log in logs if log.val_loss is not None]
+    assert measured == [3, 6, 8]
+    assert {log.tokens for log in logs} == {4 * 8}
+    assert all(log.seconds > 0 for log in logs)
+    assert logs[-1].val_loss == mean_loss(trainer.model, torch.tensor(ids[300:]))
+    assert list(trainer) == []
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_model_is_up_to_date_between_steps(make_trainer, precision):
+    trainer = make_trainer(model={"dropout": 0.1}, precision=precision)
+    before = {name: t.clone() for name, t in weights(trainer.model).items()}
+    for _ in trainer:
+        now = weights(trainer.model)
+        assert not trainer.model.training
+        assert all(t.dtype == torch.float32 for t in now.values())
+        assert not torch.equal(
+            now["embed_tokens.weight"], before["embed_tokens.weight"]
+        )
+        before = {name: t.clone() for name, t in now.items()}
+
+
+def test_bfloat16_follows_float32(make_trainer):
+    exact = make_trainer(max_iters=30)
+    rough = make_trainer(max_iters=30, precision="bfloat16")
+    for a, b in zip(exact, rough, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=0.03)
+    assert not same_weights(exact.model, rough.model)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_accumulation_equals_the_big_batch(make_trainer, precision):
+    big = make_trainer(batch_size=12, precision=precision)
+    small = make_trainer(
+        batch_size=4, gradient_accumulation_steps=3, precision=precision
+    )
+    near = {"rel": 1e-4 if precision == "float32" else 0.02}
+    for a, b in zip(big, small, strict=True):
+        assert (a.loss, a.tokens) == pytest.approx((b.loss, b.tokens), **near)
+        assert a.grad_norm == pytest.approx(b.grad_norm, **near)
+
+
+def test_the_seed_decides_alone(make_trainer):
+    runs = []
+    for noise, seed in ((1, 0), (2, 0), (1, 5)):
+        trainer = make_trainer(model={"dropout": 0.3}, seed=seed)
+        logs = []
+        for log in trainer:
+            logs.append(log)
+            torch.manual_seed(noise)  # what others draw does not matter
+        runs.append(numbers(logs))
+    assert runs[0] == runs[1]
+    assert runs[0] != runs[2]
+
+
+def test_best_weights_are_kept(make_trainer, monkeypatch):
+    losses = iter([3.0, 1.0, 2.0])
+    monkeypatch.setattr(trainer_module, "mean_loss", lambda *_, **__: next(losses))
+    trainer = make_trainer()
+    with pytest.raises(ValueError, match="step 0"):
+        trainer.restore_best()
+    best = {}
+    for log in trainer:
+        if log.step == 6:
+            best = {n: t.clone() for n, t in weights(trainer.model).items()}
+    assert (trainer.best_step, trainer.best_val_loss) == (6, 1.0)
+    assert not torch.equal(weights(trainer.model)["norm.weight"], best["norm.weight"])
+    trainer.restore_best()
+    assert all(torch.equal(t, best[n]) for n, t in weights(trainer.model).items())
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops(make_trainer, value, precision):
+    trainer = make_trainer(precision=precision)
+    for _ in range(4):
+        next(trainer)
+    best = {n: t.clone() for n, t in trainer.best_weights.items()}
+    with torch.no_grad():
+        trainer.model.norm.weight[0] = value
+    with pytest.raises(TrainingDivergedError, match="step 5 has the loss nan"):
+        next(trainer)
+    assert trainer.step == 4
+    assert trainer.best_step == 3
+    assert all(torch.equal(t, best[n]) for n, t in trainer.best_weights.items())
+
+
+def test_a_validation_loss_that_is_no_number_stops(make_trainer, monkeypatch):
+    trainer = make_trainer()
+    monkeypatch.setattr(trainer_module, "mean_loss", lambda *_, **__: math.nan)
+    with pytest.raises(TrainingDivergedError, match=r"after step 3 .* nan"):
+        list(trainer)
+    assert trainer.best_step is None
+
+
+def test_trains_a_bigram(ids):
+    model = Bigram(11)
+    config = TrainConfig(block_size=16, max_iters=40, learning_rate=0.2, warmup_iters=0)
+    logs = list(Trainer(model, ids, ids, config))
+    assert logs[-1].val_loss < 1
+
+
+@pytest.mark.parametrize(
+    ("train_ids", "val_ids", "error", "message"),
+    [
+        ([0] * 8, [0, 1], ValueError, r"train_ids need at least 9 ids .* \(8,\)"),
+        ([0] * 9, [0], ValueError, r"val_ids need at least 2 ids .* \(1,\)"),
+        ([], [0, 1], ValueError, r"train_ids .* \(0,\)"),
+        ([[0] * 9], [0, 1], ValueError, r"train_ids .* \(1, 9\)"),
+        ([0] * 8 + [11], [0, 1], ValueError, "train_ids run from 0 to 11, .* 0 to 10"),
+        ([0] * 9, [0, -1], ValueError, "val_ids run from -1 to 0, allowed are 0 to 10"),
+        ([0.5] * 9, [0, 1], TypeError, "train_ids must be integers, got torch.float32"),
+        ([True] * 9, [0, 1], TypeError, "train_ids must be integers, got torch.bool"),
+    ],
+)
+def test_refuses_ids(make_trainer, train_ids, val_ids, error, message):
+    model = make_trainer().model
+    with pytest.raises(error, match=message):
+        Trainer(model, train_ids, val_ids, TrainConfig())
+
+
+def test_refuses_a_context_that_the_model_does_not_read(make_trainer):
+    with pytest.raises(ValueError, match="9 positions do not fit into block_size=8"):
+        make_trainer(block_size=9)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("max_iters", 0, "max_iters must be at least 1, got 0"),
+        ("batch_size", -3, "batch_size .* got -3"),
+        ("block_size", 0, "block_size .* got 0"),
+        ("learning_rate", 0.0, "learning_rate must be positive"),
+        ("learning_rate", math.nan, "learning_rate .* got nan"),
+        ("head_lr", math.inf, "head_lr .* got inf"),
+        ("min_lr", 1.0, "min_lr must lie between 0 and learning_rate=0.001, got 1.0"),
+        ("beta2", 1.0, "beta2 must be at least 0 and below 1, got 1.0"),
+        ("weight_decay", -0.1, "weight_decay .* got -0.1"),
+        ("grad_clip", math.nan, "grad_clip .* got nan"),
+        ("cooldown", 0.0, "cooldown .* got 0.0"),
+        ("seed", -1, "seed .* got -1"),
+        ("optimizer", "sgd", "unknown optimizer 'sgd'; allowed: adamw, muon"),
+        ("schedule", "none", "unknown schedule 'none'; allowed: cosine, trapezoid"),
+        (
+            "precision",
+            "half",
+            "unknown precision 'half'; allowed: auto, float32, bfloat16",
+        ),
+        ("device", "abacus", "device 'abacus' is not to be had here"),
+    ],
+)
+def test_config_refuses_values(name, value, message):
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_iters", 1.5),
+        ("batch_size", True),
+        ("learning_rate", "0.1"),
+        ("device", None),
+    ],
+)
+def test_config_refuses_types(name, value):
+    with pytest.raises(TypeError, match=f"{name} must be .*, got {value!r}"):
+        TrainConfig(**{name: value})
+
+
+def test_config_is_json_and_resolves_auto():
+    config = TrainConfig(learning_rate=3e-4, optimizer="muon")
+    assert TrainConfig(**json.loads(json.dumps(asdict(config)))) == config
+    resolved = config.resolved()
+    assert resolved.device in ("cpu", "cuda", "mps")
+    assert resolved.precision in ("float32", "bfloat16")
+    assert resolved.resolved() == resolved
+    assert TrainConfig(precision="float32").resolved().precision == "float32"
