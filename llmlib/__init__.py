@@ -40,7 +40,7 @@ from llmlib.show.plots import (
     plot_surprisal,
 )
 from llmlib.show.source import show
-from llmlib.text.batches import batch_at, token_ids
+from llmlib.text.batches import batch_at, document_starts, token_ids
 from llmlib.text.bpe import BPETokenizer
 from llmlib.text.bpe_files import GPT2_PATTERN
 from llmlib.text.corpora import Corpus, load_corpus
@@ -90,6 +90,7 @@ __all__ = [
     "choose_candidates",
     "dependence_accuracy",
     "distance_to_floor",
+    "document_starts",
     "everything",
     "fast_recipe",
     "generate",

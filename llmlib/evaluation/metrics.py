@@ -76,7 +76,7 @@ def perplexity(loss: float | Tensor) -> float:
 
 def mean_loss(
     model: Model,
-    ids: Int[Tensor, "N"],
+    ids: Int[Tensor, " N"],
     *,
     block_size: int | None = None,
     batch_size: int = 64,
@@ -104,7 +104,7 @@ def mean_loss(
     device = device_of(model)
     whole = (len(ids) - 1) // block_size * block_size  # ids in windows of full width
 
-    def batched(row: Int[Tensor, "N"]) -> list[Int[Tensor, "B T"]]:
+    def batched(row: Int[Tensor, " N"]) -> list[Int[Tensor, "B T"]]:
         return [*row[:whole].view(-1, block_size).split(batch_size), row[None, whole:]]
 
     total = 0.0
@@ -165,7 +165,7 @@ def distance_to_floor(bits: float, floor: float) -> float:
 
 def _bits(
     model: Model, tokenizer: Tokenizer, texts: Sequence[str]
-) -> list[Float[Tensor, "N"]]:
+) -> list[Float[Tensor, " N"]]:
     """The bits of each token of each text, by the rules of bits_per_character."""
     start_ids = list(tokenizer.start_ids)
     first = len(start_ids) - 1  # the position whose prediction is the first to count

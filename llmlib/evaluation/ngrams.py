@@ -55,7 +55,7 @@ class NGram:
         self.vocab_size = vocab_size
         self._levels: list[_Level] = []  # one per order: single tokens, pairs, ...
 
-    def fit(self, ids: Int[Tensor, "N"]) -> "NGram":
+    def fit(self, ids: Int[Tensor, " N"]) -> "NGram":
         """Counts the n-grams of ``ids``, in place of any counted before; returns
         itself.
 
@@ -120,8 +120,8 @@ class NGram:
 class _Estimate(NamedTuple):
     """p(w | h) = share(h w) + left(h) p(w | h')."""
 
-    share: Float[np.ndarray, "n_grams"]
-    left: Float[np.ndarray, "n_left"]  # 1 for NOWHERE, which comes last
+    share: Float[np.ndarray, " n_grams"]
+    left: Float[np.ndarray, " n_left"]  # 1 for NOWHERE, which comes last
 
 
 class _Level(NamedTuple):
@@ -129,14 +129,14 @@ class _Level(NamedTuple):
     last).
     """
 
-    keys: Int[np.ndarray, "n_keys"]  # context node * V + last token, ascending; END
-    starts: Int[np.ndarray, "n_starts"]  # where each context's keys begin
+    keys: Int[np.ndarray, " n_keys"]  # context node * V + last token, ascending; END
+    starts: Int[np.ndarray, " n_starts"]  # where each context's keys begin
     top: _Estimate  # for contexts as long as the order, or the row, allows
     lower: _Estimate  # for contexts that are part of a longer one
 
 
 def _estimate(
-    counts: Int[np.ndarray, "n_grams"], starts: Int[np.ndarray, "n_starts"]
+    counts: Int[np.ndarray, " n_grams"], starts: Int[np.ndarray, " n_starts"]
 ) -> _Estimate:
     """The share of each n-gram and what is left of each context, by the formula in
     NGram.
@@ -153,7 +153,7 @@ def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
     return np.diff(np.append(0, np.cumsum(values))[starts])
 
 
-def _discounts(counts: Int[np.ndarray, "n_grams"]) -> Float[np.ndarray, "4"]:
+def _discounts(counts: Int[np.ndarray, " n_grams"]) -> Float[np.ndarray, "4"]:
     """What is taken from counts of 0, 1, 2 and >= 3, from how many n-grams have counts
     1 to 4 (n1 to n4).
 

@@ -50,7 +50,7 @@ def batches(windows: list[Window]) -> Iterator[list[Window]]:
         windows = windows[n:]
 
 
-def padded(rows: list[Int[Tensor, "_"]]) -> Int[Tensor, "B T"]:
+def padded(rows: list[Int[Tensor, " _"]]) -> Int[Tensor, "B T"]:
     """Rows of different lengths side by side; 0 fills the end, where no earlier
     position can see it.
     """

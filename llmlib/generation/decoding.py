@@ -166,7 +166,7 @@ class _Context:
             row.append(new_id)
         self.unread = 1
 
-    def reorder(self, rows: Int[Tensor, "B"]) -> None:
+    def reorder(self, rows: Int[Tensor, " B"]) -> None:
         """Row i becomes a copy of what row ``rows[i]`` was."""
         self.rows = [list(self.rows[i]) for i in rows.tolist()]
         if self.cache is not None:
@@ -197,7 +197,7 @@ def _in_lockstep(
         yield new_ids
 
 
-def _largest(values: Float[Tensor, "N"], k: int) -> Int[Tensor, "k"]:
+def _largest(values: Float[Tensor, " N"], k: int) -> Int[Tensor, " k"]:
     """Where the k largest values are, in falling order; of equals the first."""
     candidates = (values >= values.topk(k).values[-1]).nonzero()[:, 0]
     return candidates[values[candidates].sort(descending=True, stable=True).indices[:k]]

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-Ids = Sequence[int] | Int[Tensor, "N"]
+Ids = Sequence[int] | Int[Tensor, " N"]
 
 _ALLOWED: dict[str, tuple[type, Callable[[Any], bool], str]] = {
     "temperature": (Real, lambda x: 0 <= x < math.inf, "a finite number, at least 0"),
@@ -78,8 +78,8 @@ UNCHANGED = Sampling()  # draws from the model's own distribution
 
 
 def penalise(
-    logits: Float[Tensor, "V"], previous: Ids, penalty: float
-) -> Float[Tensor, "V"]:
+    logits: Float[Tensor, " V"], previous: Ids, penalty: float
+) -> Float[Tensor, " V"]:
     """Lowers the logits of ids that were there before: positive ones are divided by the
     penalty, negative ones multiplied (Keskar et al., CTRL, 2019). How often an id was
     there makes no difference.
@@ -90,7 +90,7 @@ def penalise(
     return logits.index_put((ids,), lowered)
 
 
-def soften(logits: Float[Tensor, "V"], temperature: float) -> Float[Tensor, "V"]:
+def soften(logits: Float[Tensor, " V"], temperature: float) -> Float[Tensor, " V"]:
     """softmax(logits / temperature); its limit at 0: probability 1 for the largest, of
     equals the lowest id.
     """
@@ -99,14 +99,14 @@ def soften(logits: Float[Tensor, "V"], temperature: float) -> Float[Tensor, "V"]
     return ((logits - logits.max()) / temperature).softmax(0)
 
 
-def keep_top_k(p: Float[Tensor, "V"], k: int) -> Float[Tensor, "V"]:
+def keep_top_k(p: Float[Tensor, " V"], k: int) -> Float[Tensor, " V"]:
     """The k largest, the others 0; whatever equals the k-th is kept as well (Fan et al.
     2018).
     """
     return p.where(p >= p.topk(min(k, len(p))).values[-1], 0)
 
 
-def keep_top_p(p: Float[Tensor, "V"], top_p: float) -> Float[Tensor, "V"]:
+def keep_top_p(p: Float[Tensor, " V"], top_p: float) -> Float[Tensor, " V"]:
     """The fewest and largest that together reach ``top_p``, the others 0; of equals the
     lower ids first (nucleus sampling, Holtzman et al. 2020).
     """
@@ -115,14 +115,14 @@ def keep_top_p(p: Float[Tensor, "V"], top_p: float) -> Float[Tensor, "V"]:
     return p.index_fill(0, ids[n:], 0)
 
 
-def keep_min_p(p: Float[Tensor, "V"], min_p: float) -> Float[Tensor, "V"]:
+def keep_min_p(p: Float[Tensor, " V"], min_p: float) -> Float[Tensor, " V"]:
     """Those at least ``min_p`` times the largest, the others 0 (Nguyen et al. 2024)."""
     return p.where(p >= min_p * p.max(), 0)
 
 
 def probabilities(
-    logits: Float[Tensor, "V"], sampling: Sampling = UNCHANGED, previous: Ids = ()
-) -> Float[Tensor, "V"]:
+    logits: Float[Tensor, " V"], sampling: Sampling = UNCHANGED, previous: Ids = ()
+) -> Float[Tensor, " V"]:
     """The distribution that the next id is drawn from, float64, on the CPU: all rules
     of ``sampling`` in order.
 
@@ -152,7 +152,7 @@ def draw(seed: int, t: int) -> float:
     return (x ^ x >> 14) / 2**32
 
 
-def choose(p: Float[Tensor, "V"], u: float) -> int:
+def choose(p: Float[Tensor, " V"], u: float) -> int:
     """The first id whose cumulative probability exceeds u, and never one of
     probability 0: the last other one where rounding leaves the sum at or below u.
     """
@@ -161,7 +161,7 @@ def choose(p: Float[Tensor, "V"], u: float) -> int:
 
 
 def next_id(
-    logits: Float[Tensor, "V"], sampling: Sampling, t: int, previous: Ids = ()
+    logits: Float[Tensor, " V"], sampling: Sampling, t: int, previous: Ids = ()
 ) -> int:
     """The id of draw t: chosen from ``probabilities``, which it skips at temperature 0.
     Raises as they do, and ValueError for a sampling without a seed.
@@ -174,8 +174,8 @@ def next_id(
 
 
 def _penalised(
-    logits: Float[Tensor, "V"], sampling: Sampling, previous: Ids
-) -> Float[Tensor, "V"]:
+    logits: Float[Tensor, " V"], sampling: Sampling, previous: Ids
+) -> Float[Tensor, " V"]:
     """The logits in float64 on the CPU, repetition penalised; ValueError where no id
     can be chosen from them.
     """
@@ -192,7 +192,7 @@ def _penalised(
     return logits
 
 
-def _normalised(p: Float[Tensor, "V"]) -> Float[Tensor, "V"]:
+def _normalised(p: Float[Tensor, " V"]) -> Float[Tensor, " V"]:
     return p / p.sum()
 
 

@@ -11,26 +11,51 @@ from torch import Tensor
 from llmlib.text.tokenizers import Tokenizer
 
 
-def token_ids(tokenizer: Tokenizer, text: str) -> Int64[Tensor, "N"]:
+def token_ids(tokenizer: Tokenizer, text: str) -> Int64[Tensor, " N"]:
     """The ids of `text` as a tensor."""
     return torch.tensor(tokenizer.encode(text), dtype=torch.int64)
 
 
+def document_starts(
+    ids: Int64[Tensor, " N"], start_ids: list[int], block_size: int
+) -> Int64[Tensor, " S"]:
+    """The places where `start_ids` stand with room for a row of block_size after them.
+
+    With a tokenizer's own start_ids these are the places where documents begin. Rows
+    that start there show a model each document from its beginning, as it is evaluated;
+    what stands further in than block_size is never read, so documents should be short.
+    Raises ValueError where there is no such place.
+    """
+    if not start_ids:
+        raise ValueError("start_ids is empty; it needs at least one id")
+    windows = ids[: max(0, len(ids) - block_size + len(start_ids) - 1)]
+    stands = torch.ones(max(0, len(windows) - len(start_ids) + 1), dtype=torch.bool)
+    for i, start_id in enumerate(start_ids):
+        stands &= windows[i : i + len(stands)] == start_id
+    starts = stands.nonzero().flatten()
+    if not len(starts):
+        raise ValueError(
+            f"no row of {block_size} ids begins with {start_ids} in {len(ids)} ids"
+        )
+    return starts
+
+
 def batch_at(
-    ids: Int64[Tensor, "N"],
+    ids: Int64[Tensor, " N"],
     batch_size: int,
     block_size: int,
     *,
     step: int,
     seed: int = 0,
     rank: int = 0,
+    starts: Int64[Tensor, " S"] | None = None,
 ) -> tuple[Int64[Tensor, "B T"], Int64[Tensor, "B T"]]:
     """The inputs and targets of a step: targets[b, t] is what follows inputs[b, t].
 
-    Each row starts at one of the N - T places of `ids`, all equally likely. A pure
-    function of its arguments: the places come from a counter-based generator (Philox,
-    Salmon et al. 2011) with the key (seed, rank), so each step's batch can be had
-    without those before it, and each rank draws its own.
+    Each row starts at one of the N - T places of `ids`, or of `starts` where they are
+    given, all equally likely. A pure function of its arguments: the places come from a
+    counter-based generator (Philox, Salmon et al. 2011) with the key (seed, rank), so
+    each step's batch can be had without those before it, and each rank draws its own.
 
     Raises TypeError if `ids` is no int64 tensor; ValueError if it is not longer than
     block_size, or if a number is out of its range.
@@ -43,11 +68,14 @@ def batch_at(
     key = np.array([seed, rank], dtype=np.uint64)
     counter = np.array([0, step, 0, 0], dtype=np.uint64)
     philox = np.random.Philox(key=key, counter=counter)
-    places = philox.random_raw(batch_size) % (len(ids) - block_size)
-    starts = torch.from_numpy(places.astype(np.int64))  # (B,)
-    windows = ids.unfold(0, block_size, 1)  # (N - T + 1, T), a view
+    drawn = philox.random_raw(batch_size)
+    n_places = len(ids) - block_size if starts is None else len(starts)
+    places = torch.from_numpy((drawn % n_places).astype(np.int64))  # (B,)
     # index_select copies rows on one thread; indexing would wake all of them for little.
-    return windows.index_select(0, starts), windows.index_select(0, starts + 1)
+    if starts is not None:
+        places = starts.index_select(0, places)
+    windows = ids.unfold(0, block_size, 1)  # (N - T + 1, T), a view
+    return windows.index_select(0, places), windows.index_select(0, places + 1)
 
 
 def _check(ids: Tensor, batch_size: int, block_size: int) -> None:

@@ -17,6 +17,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -222,8 +223,13 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     same |= {
         key: value for key, value in asdict(trainer.config).items() if key != "device"
     }
-    for name, ids in (("train_ids", trainer.train_ids), ("val_ids", trainer.val_ids)):
-        same[name] = (
-            f"{len(ids)} ids, SHA-256 {sha256(ids.numpy().tobytes()).hexdigest()}"
-        )
+    starts = torch.empty(0) if trainer.starts is None else trainer.starts
+    data = {
+        "train_ids": trainer.train_ids,
+        "val_ids": trainer.val_ids,
+        "starts": starts,
+    }
+    for name, ids in data.items():
+        digest = sha256(ids.numpy().tobytes()).hexdigest()
+        same[name] = f"{len(ids)} ids, SHA-256 {digest}"
     return same

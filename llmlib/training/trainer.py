@@ -59,6 +59,9 @@ class Trainer:
     With precision "bfloat16" a copy of it in bfloat16 does the work and hands its
     gradients to the float32 weights.
 
+    Rows of a batch begin anywhere in train_ids, or only at `starts` where these are
+    given (see `document_starts`).
+
     Batches and dropout depend on the config's seed and the step alone, so a training
     that is saved and resumed goes on bit for bit as if it had never stopped (same
     machine, torch and number of threads). The weights of the best validation loss so
@@ -73,15 +76,17 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        train_ids: Int[Tensor, "N"] | list[int],
-        val_ids: Int[Tensor, "M"] | list[int],
+        train_ids: Int[Tensor, " N"] | list[int],
+        val_ids: Int[Tensor, " M"] | list[int],
         config: TrainConfig,
+        starts: Int[Tensor, " S"] | None = None,
     ) -> None:
         config = config.resolved()
         self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]
         self.config = replace(config, block_size=self.block_size)
         self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
         self.val_ids = checked_ids("val_ids", val_ids, model, 2)
+        self.starts = starts
         self.model = model.to(device=config.device, dtype=torch.float32).eval()
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
@@ -140,6 +145,7 @@ class Trainer:
             self.block_size,
             step=self.step,
             seed=config.seed,
+            starts=self.starts,
         )
         inputs, targets = (ids.to(config.device).chunk(pieces) for ids in batch)
         torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
@@ -225,8 +231,8 @@ class Trainer:
 
 
 def checked_ids(
-    name: str, ids: Int[Tensor, "N"] | list[int], model: Any, at_least: int
-) -> Int[Tensor, "N"]:
+    name: str, ids: Int[Tensor, " N"] | list[int], model: Any, at_least: int
+) -> Int[Tensor, " N"]:
     """The ids as one row of int64 on the CPU; raises what Trainer raises."""
     row = torch.as_tensor(ids).cpu()
     if len(row.shape) != 1 or len(row) < at_least:

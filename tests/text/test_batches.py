@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmlib.text.batches import batch_at, token_ids
+from llmlib.text.batches import batch_at, document_starts, token_ids
 from llmlib.text.tokenizers import CharTokenizer
 
 IDS = torch.arange(1_000) * 3
@@ -120,3 +120,24 @@ def test_token_ids():
     assert ids.dtype == torch.int64
     assert ids.tolist() == [1, 0, 2, 2, 3]
     assert token_ids(tokenizer, "").shape == (0,)
+
+
+def test_document_starts_are_the_places_of_the_start_ids_with_room_for_a_row():
+    ids = torch.tensor([9, 9, 1, 2, 9, 3, 9, 9, 4, 9, 9, 5])
+    assert document_starts(ids, [9, 9], block_size=2).tolist() == [0, 6, 9]
+    assert document_starts(ids, [9, 9], block_size=3).tolist() == [0, 6]
+    assert document_starts(ids, [9], block_size=8).tolist() == [0, 1]
+    with pytest.raises(ValueError, match=r"no row of 12 ids begins with \[9, 9\]"):
+        document_starts(ids, [9, 9], block_size=12)
+    with pytest.raises(ValueError, match="start_ids is empty"):
+        document_starts(ids, [], block_size=2)
+
+
+def test_rows_begin_at_starts_and_nowhere_else():
+    ids, starts = torch.arange(100), torch.tensor([7, 20, 63])
+    seen = set()
+    for step in range(20):
+        inputs, targets = batch_at(ids, 4, 16, step=step, starts=starts)
+        assert torch.equal(inputs + 1, targets)
+        seen |= set(inputs[:, 0].tolist())
+    assert seen == {7, 20, 63}
