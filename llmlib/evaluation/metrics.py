@@ -10,10 +10,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llmlib.evaluation.losses import cross_entropies
 from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
 from llmlib.evaluation.windows import Window, batches, padded, sliding_windows
 from llmlib.text.tokenizers import Tokenizer
@@ -48,19 +48,15 @@ def token_losses(
             f"logits {tuple(logits.shape)} need targets {tuple(logits.shape[:-1])}, "
             f"not {tuple(targets.shape)}"
         )
-    if logits.dtype != torch.float64:
-        logits = logits.float()
     vocab_size = logits.shape[-1]
     try:
-        # cross_entropy skips one special target, -100 by default; here none is.
-        losses = F.cross_entropy(
-            logits.reshape(-1, vocab_size),
-            targets.reshape(-1).long(),
-            reduction="none",
-            ignore_index=torch.iinfo(torch.int64).min,
+        losses = cross_entropies(
+            logits.reshape(-1, vocab_size), targets.reshape(-1).long()
         )
-    except IndexError:
+    except (IndexError, RuntimeError):
         low, high = int(targets.min()), int(targets.max())
+        if 0 <= low <= high < vocab_size:
+            raise
         raise ValueError(
             f"targets must lie in 0..{vocab_size - 1}, not {low}..{high}"
         ) from None

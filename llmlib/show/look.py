@@ -95,11 +95,12 @@ def scale_log(axes: "Axes", scale: str) -> None:
 
 def shade_below(axes: "Axes", floor: float) -> None:
     """Hatch the ground below `floor`: no model can be there."""
-    top = axes.get_ylim()[1]
+    lowest, top = axes.get_ylim()
     if axes.get_yscale() == "log":
         bottom = floor * (floor / top) ** 0.12
     else:
         bottom = max(0.0, floor - 0.12 * (top - floor))
+    bottom = min(bottom, lowest)  # an estimate may fall below the floor by chance
     axes.set_ylim(bottom, top)
     axes.axhspan(bottom, floor, linewidth=0, **HATCH)
     axes.axhline(floor, color=GREY, linewidth=1)

@@ -1,0 +1,1 @@
+"""Measurements that take longer than a page of the book; each writes JSON to results/."""
