@@ -121,9 +121,12 @@ class StoryGrammar:
             at = min(waiting)
             states = waiting.pop(at)
             if reach <= at and len(states) == 1:
-                # All hypotheses agree: count from here, so that nothing underflows.
+                # All hypotheses left agree: count from here, so that nothing underflows.
+                # Those that break off just here keep their share of mass[at - 1].
                 bits += _surprisals(mass[base:at])
-                base, states = at, dict.fromkeys(states, 1.0)
+                before = mass[at - 1] if at > base else 1.0
+                states = {state: chance / before for state, chance in states.items()}
+                base = at
             if at == len(text):
                 continue
             for literal, state, chance in self._literals(states, text[at]):

@@ -175,6 +175,13 @@ def test_a_hypothesis_that_the_text_breaks_off_still_counts() -> None:
     assert 2 ** grammar.log2_prob("abcdc\n\nabc") == pytest.approx(1 / 4 * 3 / 4)
 
 
+def test_a_hypothesis_that_breaks_off_where_another_stands_keeps_its_share() -> None:
+    grammar = StoryGrammar("### story\n- [ab/a][x/c]\n")
+    assert 2 ** grammar.log2_prob("a") == 1
+    assert 2 ** grammar.log2_prob("ac") == pytest.approx(1 / 4)
+    assert 2 ** grammar.log2_prob("abc\n\nax\n\n") == pytest.approx(1 / 16)
+
+
 def test_a_text_that_the_grammar_cannot_write(village: StoryGrammar) -> None:
     story = village.sample(1, seed=2)
     assert village.log2_prob("") == 0
