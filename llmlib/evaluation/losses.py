@@ -10,13 +10,16 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
+NOTHING_SPECIAL = torch.iinfo(
+    torch.int64
+).min  # PyTorch would leave out targets of -100
 ROWS = 256  # positions at a time: their logits fit into a processor's cache
 
 
-def cross_entropies(
+def mean_cross_entropy(
     logits: Float[Tensor, "N V"], targets: Int[Tensor, " N"]
-) -> Float[Tensor, " N"]:
-    """-ln softmax(logits)[target] at each position, in float32 (or the logits' float64).
+) -> Float[Tensor, ""]:
+    """The mean of -ln softmax(logits)[target], in float32 (or the logits' float64).
 
     On a CPU the logits pass through the cache once and leave their gradient behind;
     PyTorch's own kernel, used elsewhere, goes through the main memory several times.
@@ -24,10 +27,7 @@ def cross_entropies(
     """
     if logits.device.type == "cpu":
         return _CachedCrossEntropy.apply(logits, targets)
-    # Elsewhere -100 would mean "leave this one out". Here no target is special.
-    special = torch.iinfo(torch.int64).min
-    wide = widened(logits)
-    return F.cross_entropy(wide, targets, reduction="none", ignore_index=special)
+    return F.cross_entropy(widened(logits), targets, ignore_index=NOTHING_SPECIAL)
 
 
 def widened(logits: Tensor) -> Tensor:
@@ -42,21 +42,23 @@ class _CachedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        losses = torch.empty(len(logits), dtype=widened(logits[:0]).dtype)
+        total = widened(logits[:0]).sum()
         learns = ctx.needs_input_grad[0]
         gradient = torch.empty_like(logits) if learns else None
         for first in range(0, len(logits), ROWS):
             rows = slice(first, first + ROWS)
             log_p = widened(logits[rows]).log_softmax(-1)
             target = targets[rows, None]
-            losses[rows] = -log_p.gather(1, target)[:, 0]
+            total -= log_p.gather(1, target).sum()
             if gradient is not None:
                 minus_one = torch.full_like(target, -1, dtype=log_p.dtype)
-                gradient[rows] = log_p.exp_().scatter_add_(1, target, minus_one)
+                log_p.exp_().scatter_add_(1, target, minus_one)
+                gradient[rows] = log_p.div_(len(logits))
         ctx.save_for_backward(gradient)
-        return losses
+        return total / len(logits)
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0][:, None].to(gradient.dtype), None
+        scale = upstream[0].item()
+        return gradient if scale == 1 else gradient * scale, None

@@ -7,13 +7,15 @@ B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llmlib.evaluation.losses import cross_entropies
+from llmlib.evaluation.losses import NOTHING_SPECIAL, mean_cross_entropy, widened
 from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
 from llmlib.evaluation.windows import Window, batches, padded, sliding_windows
 from llmlib.text.tokenizers import Tokenizer
@@ -34,13 +36,23 @@ def next_token_loss(
     Raises TypeError for targets that are not integers, and ValueError for shapes that
     do not match and for targets outside the vocabulary.
     """
-    return token_losses(logits, targets).mean()
+    return _checked(mean_cross_entropy, logits, targets)
 
 
 def token_losses(
     logits: Float[Tensor, "*batch V"], targets: Int[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
     """-ln p(target) at each position, in nats; raises as next_token_loss does."""
+
+    def losses(logits: Tensor, targets: Tensor) -> Tensor:
+        options: dict[str, Any] = {"ignore_index": NOTHING_SPECIAL, "reduction": "none"}
+        return F.cross_entropy(widened(logits), targets, **options)
+
+    return _checked(losses, logits, targets).view(targets.shape)
+
+
+def _checked(loss: Callable[..., Tensor], logits: Tensor, targets: Tensor) -> Tensor:
+    """The loss of all positions in one row; faults are named."""
     if targets.is_floating_point() or targets.dtype == torch.bool:
         raise TypeError(f"targets must be integer ids, not {targets.dtype}")
     if logits.shape[:-1] != targets.shape:
@@ -50,9 +62,7 @@ def token_losses(
         )
     vocab_size = logits.shape[-1]
     try:
-        losses = cross_entropies(
-            logits.reshape(-1, vocab_size), targets.reshape(-1).long()
-        )
+        return loss(logits.reshape(-1, vocab_size), targets.reshape(-1).long())
     except (IndexError, RuntimeError):
         low, high = int(targets.min()), int(targets.max())
         if 0 <= low <= high < vocab_size:
@@ -60,7 +70,6 @@ def token_losses(
         raise ValueError(
             f"targets must lie in 0..{vocab_size - 1}, not {low}..{high}"
         ) from None
-    return losses.view(targets.shape)
 
 
 def perplexity(loss: float | Tensor) -> float:
