@@ -121,6 +121,26 @@ def mean_loss(
     return total / (len(ids) - 1)
 
 
+def mean_loss_at(
+    model: Model,
+    ids: Int[Tensor, " N"],
+    starts: Int[Tensor, " S"],
+    block_size: int,
+    batch_size: int = 64,
+) -> float:
+    """Loss in nats per token over the rows of ``block_size`` ids that begin at
+    ``starts``: documents from their beginning, as a training on such rows reads them.
+    """
+    rows = ids.unfold(0, block_size + 1, 1)  # a view, the last id is a target only
+    total = 0.0
+    with evaluating(model):
+        for few in starts.split(batch_size):
+            row = rows.index_select(0, few).to(device_of(model))
+            losses = token_losses(model(row[:, :-1]), row[:, 1:])
+            total += losses.sum(dtype=torch.float64).item()
+    return total / (len(starts) * block_size)
+
+
 def bits_per_character(
     model: Model, tokenizer: Tokenizer, texts: str | Sequence[str]
 ) -> float:

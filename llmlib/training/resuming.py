@@ -17,7 +17,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -223,13 +222,8 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     same |= {
         key: value for key, value in asdict(trainer.config).items() if key != "device"
     }
-    starts = torch.empty(0) if trainer.starts is None else trainer.starts
-    data = {
-        "train_ids": trainer.train_ids,
-        "val_ids": trainer.val_ids,
-        "starts": starts,
-    }
-    for name, ids in data.items():
+    same["start_ids"] = trainer.start_ids
+    for name, ids in (("train_ids", trainer.train_ids), ("val_ids", trainer.val_ids)):
         digest = sha256(ids.numpy().tobytes()).hexdigest()
         same[name] = f"{len(ids)} ids, SHA-256 {digest}"
     return same

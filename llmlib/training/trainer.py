@@ -7,16 +7,16 @@ import time
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from llmlib.evaluation.metrics import mean_loss, next_token_loss
-from llmlib.text.batches import batch_at
+from llmlib.evaluation.metrics import mean_loss, mean_loss_at, next_token_loss
+from llmlib.text.batches import batch_at, document_starts
 from llmlib.training import resuming
 from llmlib.training.config import TrainConfig
+from llmlib.training.ids import checked_ids
 from llmlib.training.optimizers import build_optimizers, clip_gradient
 from llmlib.training.schedules import multiplier
 from llmlib.training.weights import (
@@ -59,8 +59,8 @@ class Trainer:
     With precision "bfloat16" a copy of it in bfloat16 does the work and hands its
     gradients to the float32 weights.
 
-    Rows of a batch begin anywhere in train_ids, or only at `starts` where these are
-    given (see `document_starts`).
+    Rows begin anywhere in the ids; with `start_ids` (a tokenizer's own, say) only where
+    these stand, at the beginnings of documents, in training and in validation.
 
     Batches and dropout depend on the config's seed and the step alone, so a training
     that is saved and resumed goes on bit for bit as if it had never stopped (same
@@ -79,14 +79,16 @@ class Trainer:
         train_ids: Int[Tensor, " N"] | list[int],
         val_ids: Int[Tensor, " M"] | list[int],
         config: TrainConfig,
-        starts: Int[Tensor, " S"] | None = None,
+        start_ids: list[int] | None = None,
     ) -> None:
         config = config.resolved()
         self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]
         self.config = replace(config, block_size=self.block_size)
         self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
         self.val_ids = checked_ids("val_ids", val_ids, model, 2)
-        self.starts = starts
+        self.start_ids = start_ids
+        self.starts = self._starts_in(self.train_ids)
+        self.val_starts = self._starts_in(self.val_ids)
         self.model = model.to(device=config.device, dtype=torch.float32).eval()
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
@@ -167,7 +169,11 @@ class Trainer:
         """The loss over all validation ids; if it is the best so far, the weights are
         kept.
         """
-        val_loss = mean_loss(self.model, self.val_ids, block_size=self.block_size)
+        model, ids, block_size = self.model, self.val_ids, self.block_size
+        if self.val_starts is None:
+            val_loss = mean_loss(model, ids, block_size=block_size)
+        else:
+            val_loss = mean_loss_at(model, ids, self.val_starts, block_size)
         if not math.isfinite(val_loss):
             raise TrainingDivergedError(
                 f"after step {self.step} the validation loss is {val_loss}"
@@ -176,6 +182,11 @@ class Trainer:
             self.best_step, self.best_val_loss = self.step, val_loss
             self.best_weights = {n: t.clone() for n, t in weights(self.model).items()}
         return val_loss
+
+    def _starts_in(self, ids: Int[Tensor, " N"]) -> Int[Tensor, " S"] | None:
+        if self.start_ids is None:
+            return None
+        return document_starts(ids, self.start_ids, self.block_size + 1)
 
     def restore_best(self) -> None:
         """Puts the weights of the best validation loss into the model; ValueError
@@ -228,20 +239,3 @@ class Trainer:
         resuming.restore(self, tensors, record, path)
         self._folder = path.parent.resolve()
         return self
-
-
-def checked_ids(
-    name: str, ids: Int[Tensor, " N"] | list[int], model: Any, at_least: int
-) -> Int[Tensor, " N"]:
-    """The ids as one row of int64 on the CPU; raises what Trainer raises."""
-    row = torch.as_tensor(ids).cpu()
-    if len(row.shape) != 1 or len(row) < at_least:
-        shape = tuple(row.shape)
-        raise ValueError(f"{name} need at least {at_least} ids in a row, got {shape}")
-    if row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
-        raise TypeError(f"{name} must be integers, got {row.dtype}")
-    low, high = int(row.min()), int(row.max())
-    if low < 0 or high >= model.vocab_size:
-        allowed = f"allowed are 0 to {model.vocab_size - 1}"
-        raise ValueError(f"{name} run from {low} to {high}, {allowed}")
-    return row.long().contiguous()

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch.testing import assert_close
 
-from llmlib.evaluation.metrics import mean_loss
+from llmlib.evaluation.metrics import mean_loss, next_token_loss
 from llmlib.model.bigram import Bigram
 from llmlib.text.batches import batch_at
 from llmlib.training import trainer as trainer_module
@@ -243,3 +243,29 @@ def test_config_is_json_and_resolves_auto():
     assert resolved.precision in ("float32", "bfloat16")
     assert resolved.resolved() == resolved
     assert TrainConfig(precision="float32").resolved().precision == "float32"
+
+
+def test_rows_and_validation_begin_at_documents_where_start_ids_are_given():
+    torch.manual_seed(0)
+    ids = torch.randint(1, 8, (400,))
+    ids[::20] = 0
+    config = TrainConfig(max_iters=1, batch_size=4, precision="float32")
+    seen = []
+
+    class Watched(Bigram):
+        block_size = 6
+
+        def forward(self, rows):
+            seen.append(rows[:, 0])
+            return super().forward(rows)
+
+    trainer = Trainer(Watched(8), ids, ids[:100], config, start_ids=[0])
+    del seen[:]
+    log = next(trainer)
+    assert all((first == 0).all() for first in seen)
+    assert [len(first) for first in seen] == [4, 5]
+    rows = ids[:100].unfold(0, 7, 1)[[0, 20, 40, 60, 80]]
+    expected = next_token_loss(trainer.model(rows[:, :-1]), rows[:, 1:])
+    assert log.val_loss == pytest.approx(expected.item())
+    with pytest.raises(ValueError, match="no row of 7 ids begins with"):
+        Trainer(Watched(8), ids, ids[1:15], config, start_ids=[0])
