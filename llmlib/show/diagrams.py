@@ -20,9 +20,10 @@ def plot_model(config: GPTConfig, *, alt: str) -> Picture:
     """Draw the path from ids to logits: the residual stream, and the parts beside it.
 
     Each part is followed by the shape of what it gives for T tokens, and by how many
-    parameters it has, in all blocks together.
+    parameters it has; the parts of a block by those of one block.
     """
     sizes = {part.part: part.parameters for part in size_report(config).parts}
+    layers = config.n_layer
     embedding = sizes["token embedding"] + sizes.get("position embedding", 0)
     head = sizes.get("output head") or "shared"
     shape, logits = f"T × {config.n_embd}", f"T × {config.vocab_size}"
@@ -32,7 +33,7 @@ def plot_model(config: GPTConfig, *, alt: str) -> Picture:
     stops: list[tuple[float, str, str, int | str]] = [
         (0.5, "token ids", "T", ""),
         (1.9, "embedding", shape, embedding),
-        (7.9, "norm", shape, sizes.get("norms", 0)),
+        (7.9, "norm", shape, ""),
         (9.2, "output head", logits, head),
         (10.5, "logits", logits, ""),
     ]
@@ -43,9 +44,9 @@ def plot_model(config: GPTConfig, *, alt: str) -> Picture:
         _note(axes, y, form, count)
         if below is not None:
             _arrow(axes, (STREAM, below[0] + 0.42), (STREAM, y - 0.42), BLUE, 2.5)
-    _branch(axes, 3.3, "norm → attention", shape, sizes["attention"])
-    _branch(axes, 5.4, "norm → feed-forward", shape, sizes["feed-forward"])
-    _frame(axes, 2.75, 7.15, f"{config.n_layer} ×")
+    _branch(axes, 3.3, "norm → attention", shape, sizes["attention"] // layers)
+    _branch(axes, 5.4, "norm → feed-forward", shape, sizes["feed-forward"] // layers)
+    _frame(axes, 2.75, 7.15, f"{layers} ×")
     _note(axes, 11.2, "shape", "parameters")
     return Picture(figure, alt)
 

@@ -119,6 +119,17 @@ def label_ends(axes: "Axes", ends: Sequence[tuple[str, float, float, str]]) -> N
 
     `ends` holds (name, x, y, colour) each; call it when the limits are set.
     """
+    right = max((x for _, x, _, _ in ends), default=0)
+    early = [end for end in ends if end[1] < axes.get_xlim()[0] * 0.1 + 0.9 * right]
+    for (
+        name,
+        x,
+        y,
+        colour,
+    ) in early:  # a curve that ends inside is labelled where it ends
+        beside: Any = {"textcoords": "offset points", "va": "center"}
+        axes.annotate(name, (x, y), (8, 0), color=colour, **beside)
+    ends = [end for end in ends if end not in early]
     to_axes = axes.transData + axes.transAxes.inverted()
     heights = [to_axes.transform((x, y))[1] for _, x, y, _ in ends]
     for (name, x, y, colour), height in zip(ends, spread(heights, 0.07), strict=True):

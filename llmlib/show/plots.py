@@ -117,11 +117,17 @@ def plot_bars(
 
 @styled
 def plot_next_tokens(
-    probabilities: Float[Any, " V"], tokens: Any, top: int = 12, *, alt: str
+    probabilities: Float[Any, " V"],
+    tokens: Any,
+    top: int = 12,
+    *,
+    alt: str,
+    what: str = "next token",
 ) -> Picture:
     """Draw the `top` likeliest next tokens, and what all the others have together.
 
-    `probabilities` sum to one; `tokens` is the tokenizer, or the V pieces of text.
+    `probabilities` sum to one; `tokens` is the tokenizer, or the V pieces of text;
+    `what` names them.
     """
     chances = np.asarray(probabilities, dtype=float)
     if chances.ndim != 1 or top < 1:
@@ -130,12 +136,10 @@ def plot_next_tokens(
             f"got shape {chances.shape} and top {top}"
         )
     best = np.argsort(-chances, kind="stable")[:top]
-    read = (
-        (lambda i: tokens.decode([i]))
-        if hasattr(tokens, "decode")
-        else tokens.__getitem__
-    )
-    names = [visible(read(i)) for i in best.tolist()]
+    decoded = hasattr(tokens, "decode")
+    names = [
+        visible(tokens.decode([i]) if decoded else tokens[i]) for i in best.tolist()
+    ]
     lengths = chances[best].tolist()
     rest = len(chances) - len(best)
     if rest:
@@ -147,7 +151,7 @@ def plot_next_tokens(
         bars[-1].set(linewidth=0.7, **look.HATCH)
     shares = [f"{length:.1%}" for length in lengths]
     axes.bar_label(bars, shares, padding=4, fontsize=10)
-    axes.set(xlabel="probability", ylabel="next token")
+    axes.set(xlabel="probability", ylabel=what)
     look.lay_bars(axes, names, family="monospace")
     return Picture(figure, alt)
 

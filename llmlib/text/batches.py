@@ -19,25 +19,26 @@ def token_ids(tokenizer: Tokenizer, text: str) -> Int64[Tensor, " N"]:
 def document_starts(
     ids: Int64[Tensor, " N"], start_ids: list[int], block_size: int
 ) -> Int64[Tensor, " S"]:
-    """The places where `start_ids` stand with room for a row of block_size after them.
+    """Where rows of block_size may begin so that they hold a document from its start: at
+    `start_ids`, and right after them, as a prompt without them does.
 
-    With a tokenizer's own start_ids these are the places where documents begin. Rows
-    that start there show a model each document from its beginning, as it is evaluated;
-    what stands further in than block_size is never read, so documents should be short.
+    With a tokenizer's own start_ids a model reads each document as it is evaluated; what
+    stands further in than block_size is never read, so documents should be short.
     Raises ValueError where there is no such place.
     """
     if not start_ids:
         raise ValueError("start_ids is empty; it needs at least one id")
-    windows = ids[: max(0, len(ids) - block_size + len(start_ids) - 1)]
-    stands = torch.ones(max(0, len(windows) - len(start_ids) + 1), dtype=torch.bool)
+    # The last place has room for a row after its start_ids.
+    n_places = max(0, len(ids) - block_size - len(start_ids) + 1)
+    stands = torch.ones(n_places, dtype=torch.bool)
     for i, start_id in enumerate(start_ids):
-        stands &= windows[i : i + len(stands)] == start_id
+        stands &= ids[i : i + n_places] == start_id
     starts = stands.nonzero().flatten()
     if not len(starts):
         raise ValueError(
             f"no row of {block_size} ids begins with {start_ids} in {len(ids)} ids"
         )
-    return starts
+    return torch.cat([starts, starts + len(start_ids)])
 
 
 def batch_at(

@@ -122,13 +122,13 @@ def test_token_ids():
     assert token_ids(tokenizer, "").shape == (0,)
 
 
-def test_document_starts_are_the_places_of_the_start_ids_with_room_for_a_row():
+def test_document_starts_are_at_and_after_the_start_ids_with_room_for_a_row():
     ids = torch.tensor([9, 9, 1, 2, 9, 3, 9, 9, 4, 9, 9, 5])
-    assert document_starts(ids, [9, 9], block_size=2).tolist() == [0, 6, 9]
-    assert document_starts(ids, [9, 9], block_size=3).tolist() == [0, 6]
-    assert document_starts(ids, [9], block_size=8).tolist() == [0, 1]
-    with pytest.raises(ValueError, match=r"no row of 12 ids begins with \[9, 9\]"):
-        document_starts(ids, [9, 9], block_size=12)
+    assert document_starts(ids, [9, 9], block_size=1).tolist() == [0, 6, 9, 2, 8, 11]
+    assert document_starts(ids, [9, 9], block_size=2).tolist() == [0, 6, 2, 8]
+    assert document_starts(ids, [9], block_size=7).tolist() == [0, 1, 4, 1, 2, 5]
+    with pytest.raises(ValueError, match=r"no row of 11 ids begins with \[9, 9\]"):
+        document_starts(ids, [9, 9], block_size=11)
     with pytest.raises(ValueError, match="start_ids is empty"):
         document_starts(ids, [], block_size=2)
 
