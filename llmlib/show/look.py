@@ -1,8 +1,8 @@
 """How every figure of the book looks: colours, thin axes, labels instead of legends.
 
-The colours are of medium lightness, after Okabe and Ito (2008): they read on white and on
-near-black and for colour-blind eyes. A colour never speaks alone: lines differ in their
-dashes too, and are labelled where they end.
+The colours are of medium lightness, after Okabe and Ito (2008): they read on white and
+on near-black and for colour-blind eyes. A colour never speaks alone: lines differ in
+their dashes too, and are labelled where they end.
 """
 
 import functools
@@ -115,19 +115,16 @@ def lay_bars(axes: "Axes", names: Sequence[str], **text: Any) -> None:
 
 
 def label_ends(axes: "Axes", ends: Sequence[tuple[str, float, float, str]]) -> None:
-    """Write names right of the axes, apart, each tied to its end by a line in its colour.
+    """Write names right of the axes, apart, each tied to its end by a line in its
+    colour.
 
-    `ends` holds (name, x, y, colour) each; call it when the limits are set.
+    The name of a curve that ends well inside the axes stands where it ends. `ends`
+    holds (name, x, y, colour) each; call it when the limits are set.
     """
-    right = max((x for _, x, _, _ in ends), default=0)
-    early = [end for end in ends if end[1] < axes.get_xlim()[0] * 0.1 + 0.9 * right]
-    for (
-        name,
-        x,
-        y,
-        colour,
-    ) in early:  # a curve that ends inside is labelled where it ends
-        beside: Any = {"textcoords": "offset points", "va": "center"}
+    left, right = axes.get_xlim()
+    early = [end for end in ends if end[1] < right - 0.1 * (right - left)]
+    beside: Any = {"textcoords": "offset points", "va": "center"}
+    for name, x, y, colour in early:
         axes.annotate(name, (x, y), (8, 0), color=colour, **beside)
     ends = [end for end in ends if end not in early]
     to_axes = axes.transData + axes.transAxes.inverted()
