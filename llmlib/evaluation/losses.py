@@ -21,11 +21,12 @@ def mean_cross_entropy(
 ) -> Float[Tensor, ""]:
     """The mean of -ln softmax(logits)[target], in float32 (or the logits' float64).
 
-    On a CPU the logits pass through the cache once and leave their gradient behind;
-    PyTorch's own kernel, used elsewhere, goes through the main memory several times.
+    Where it is learnt from on a CPU, the logits pass through the cache once and leave
+    their gradient behind; PyTorch's own kernel, used elsewhere, goes through the main
+    memory several times.
     Raises IndexError or RuntimeError for targets outside the vocabulary.
     """
-    if logits.device.type == "cpu":
+    if logits.device.type == "cpu" and logits.requires_grad:
         return _CachedCrossEntropy.apply(logits, targets)
     return F.cross_entropy(widened(logits), targets, ignore_index=NOTHING_SPECIAL)
 
@@ -36,24 +37,24 @@ def widened(logits: Tensor) -> Tensor:
 
 
 class _CachedCrossEntropy(torch.autograd.Function):
-    """The gradient of -ln softmax(x)[t] is softmax(x), less 1 at t: it is made while the
-    softmax is still in the cache, and kept in the precision of the logits.
+    """The gradient of -ln softmax(x)[t] is softmax(x), less 1 at t: the same pass that
+    makes the softmax leaves it behind, in the precision of the logits.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
         total = widened(logits[:0]).sum()
-        learns = ctx.needs_input_grad[0]
-        gradient = torch.empty_like(logits) if learns else None
+        gradient = torch.empty_like(logits)
         for first in range(0, len(logits), ROWS):
             rows = slice(first, first + ROWS)
-            log_p = widened(logits[rows]).log_softmax(-1)
             target = targets[rows, None]
-            total -= log_p.gather(1, target).sum()
-            if gradient is not None:
-                minus_one = torch.full_like(target, -1, dtype=log_p.dtype)
-                log_p.exp_().scatter_add_(1, target, minus_one)
-                gradient[rows] = log_p.div_(len(logits))
+            p = widened(logits[rows]).softmax(-1)
+            p_target = p.gather(1, target)
+            log_p = p_target.log()
+            if not p_target.all():  # too small for its precision: the long way
+                log_p = widened(logits[rows]).log_softmax(-1).gather(1, target)
+            total -= log_p.sum()
+            gradient[rows] = p.scatter_(1, target, p_target - 1).div_(len(logits))
         ctx.save_for_backward(gradient)
         return total / len(logits)
 

@@ -111,22 +111,13 @@ class Attention(nn.Module):
         """What each position gathers. With a cache, x continues the positions whose
         keys and values it holds.
         """
-        q = (
-            self.q_proj(x).unflatten(-1, (self.n_head, self.head_size)).transpose(1, 2)
-        )  # (B, H, T, D)
-        k = (
-            self.k_proj(x)
-            .unflatten(-1, (self.n_kv_head, self.head_size))
-            .transpose(1, 2)
-        )
-        v = (
-            self.v_proj(x)
-            .unflatten(-1, (self.n_kv_head, self.head_size))
-            .transpose(1, 2)
-        )
+        heads, groups = (self.n_head, self.head_size), (self.n_kv_head, self.head_size)
+        q = self.q_proj(x).unflatten(-1, heads)  # (B, T, H, D)
+        k, v = (p(x).unflatten(-1, groups) for p in (self.k_proj, self.v_proj))
         start = 0 if cache is None else cache.length
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)
+        q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, H, T, D)
         if cache is not None:
             k, v = cache.append(k, v)  # (B, H, S, D)
         if self.n_kv_head < self.n_head:

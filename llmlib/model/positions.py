@@ -62,22 +62,23 @@ class RotaryPositions(nn.Module):
             raise ValueError(
                 f"rotary positions turn pairs of channels: head_size {head_size} is not even"
             )
-        angles = position_angles(block_size, head_size, theta).repeat(
-            1, 2
-        )  # (block_size, D)
+        # (block_size, 1, D/2): the same for all heads
+        angles = position_angles(block_size, head_size, theta)[:, None]
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(
-        self, x: Float[Tensor, "B H T D"], start: int
-    ) -> Float[Tensor, "B H T D"]:
+        self, x: Float[Tensor, "B T H D"], start: int
+    ) -> Float[Tensor, "B T H D"]:
         """x with the vector of each position turned; the first stands at position
         `start`.
         """
-        end = start + x.shape[-2]
+        end = start + x.shape[1]
+        cos, sin = self.cos[start:end], self.sin[start:end]
         first, second = x.chunk(2, dim=-1)
-        turned = torch.cat([-second, first], dim=-1)
-        return x * self.cos[start:end] + turned * self.sin[start:end]
+        return torch.cat(
+            [first * cos - second * sin, second * cos + first * sin], dim=-1
+        )
 
 
 def position_angles(

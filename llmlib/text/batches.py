@@ -20,7 +20,7 @@ def document_starts(
     ids: Int64[Tensor, " N"], start_ids: list[int], block_size: int
 ) -> Int64[Tensor, " S"]:
     """Where rows of block_size may begin so that they hold a document from its start: at
-    `start_ids`, and right after them, as a prompt without them does.
+    `start_ids`, with room for them before the row.
 
     With a tokenizer's own start_ids a model reads each document as it is evaluated; what
     stands further in than block_size is never read, so documents should be short.
@@ -38,7 +38,7 @@ def document_starts(
         raise ValueError(
             f"no row of {block_size} ids begins with {start_ids} in {len(ids)} ids"
         )
-    return torch.cat([starts, starts + len(start_ids)])
+    return starts
 
 
 def batch_at(

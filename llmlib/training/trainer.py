@@ -17,6 +17,7 @@ from llmlib.text.batches import batch_at, document_starts
 from llmlib.training import resuming
 from llmlib.training.config import TrainConfig
 from llmlib.training.ids import checked_ids
+from llmlib.training.memory import keep_freed_memory
 from llmlib.training.optimizers import build_optimizers, clip_gradient
 from llmlib.training.schedules import multiplier
 from llmlib.training.weights import (
@@ -60,7 +61,8 @@ class Trainer:
     gradients to the float32 weights.
 
     Rows begin anywhere in the ids; with `start_ids` (a tokenizer's own, say) only where
-    these stand, at the beginnings of documents, in training and in validation.
+    these stand, at the beginnings of documents, in training (one time in eight right
+    after them) and in validation.
 
     Batches and dropout depend on the config's seed and the step alone, so a training
     that is saved and resumed goes on bit for bit as if it had never stopped (same
@@ -82,13 +84,19 @@ class Trainer:
         start_ids: list[int] | None = None,
     ) -> None:
         config = config.resolved()
+        keep_freed_memory()
         self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]
         self.config = replace(config, block_size=self.block_size)
         self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
         self.val_ids = checked_ids("val_ids", val_ids, model, 2)
         self.start_ids = start_ids
-        self.starts = self._starts_in(self.train_ids)
-        self.val_starts = self._starts_in(self.val_ids)
+        self.starts = self.val_starts = None
+        if start_ids is not None:
+            room = self.block_size + 1
+            self.val_starts = document_starts(self.val_ids, start_ids, room)
+            starts = document_starts(self.train_ids, start_ids, room)
+            # One row in eight is without start_ids, as a bare prompt is.
+            self.starts = torch.cat([starts.repeat(7), starts + len(start_ids)])
         self.model = model.to(device=config.device, dtype=torch.float32).eval()
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
@@ -182,11 +190,6 @@ class Trainer:
             self.best_step, self.best_val_loss = self.step, val_loss
             self.best_weights = {n: t.clone() for n, t in weights(self.model).items()}
         return val_loss
-
-    def _starts_in(self, ids: Int[Tensor, " N"]) -> Int[Tensor, " S"] | None:
-        if self.start_ids is None:
-            return None
-        return document_starts(ids, self.start_ids, self.block_size + 1)
 
     def restore_best(self) -> None:
         """Puts the weights of the best validation loss into the model; ValueError

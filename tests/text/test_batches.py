@@ -122,11 +122,11 @@ def test_token_ids():
     assert token_ids(tokenizer, "").shape == (0,)
 
 
-def test_document_starts_are_at_and_after_the_start_ids_with_room_for_a_row():
+def test_document_starts_are_at_the_start_ids_with_room_for_a_row_after_them():
     ids = torch.tensor([9, 9, 1, 2, 9, 3, 9, 9, 4, 9, 9, 5])
-    assert document_starts(ids, [9, 9], block_size=1).tolist() == [0, 6, 9, 2, 8, 11]
-    assert document_starts(ids, [9, 9], block_size=2).tolist() == [0, 6, 2, 8]
-    assert document_starts(ids, [9], block_size=7).tolist() == [0, 1, 4, 1, 2, 5]
+    assert document_starts(ids, [9, 9], block_size=1).tolist() == [0, 6, 9]
+    assert document_starts(ids, [9, 9], block_size=2).tolist() == [0, 6]
+    assert document_starts(ids, [9], block_size=7).tolist() == [0, 1, 4]
     with pytest.raises(ValueError, match=r"no row of 11 ids begins with \[9, 9\]"):
         document_starts(ids, [9, 9], block_size=11)
     with pytest.raises(ValueError, match="start_ids is empty"):
