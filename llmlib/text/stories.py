@@ -12,6 +12,7 @@ is still to be written and what is remembered.
 from __future__ import annotations
 
 from bisect import bisect
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -35,14 +36,19 @@ class Dependence:
 
     `kind` says what is remembered ("name", "pronoun", "object", ...). `candidates` are
     all that the grammar could have written there after some other beginning.
-    `distance` counts the characters since the slot was last mentioned.
+    `sources` are the places before it that mention the same: `story[a:b]` for (a, b).
     """
 
     kind: str
     start: int
     end: int
     candidates: tuple[str, ...]
-    distance: int
+    sources: tuple[tuple[int, int], ...]
+
+    @property
+    def distance(self) -> int:
+        """Characters since the latest of the sources."""
+        return self.start - self.sources[-1][1]
 
 
 Annotated = tuple[str, list[Dependence]]
@@ -88,15 +94,15 @@ class StoryGrammar:
         pieces, mentions, _ = self._tell(Random(seed))
         offsets = [0, *accumulate(map(len, pieces))]
         found: list[Dependence] = []
-        last: dict[int, int] = {}  # where the latest mention of each slot ended
+        so_far = defaultdict[int, list[tuple[int, int]]](list)  # where each slot was
         for symbol, slot, piece in mentions:
             start, end = offsets[piece : piece + 2]
-            distance = start - last.get(slot, start)
-            if symbol.kind and distance >= min_distance:
+            sources = tuple(so_far[slot])
+            if symbol.kind and sources and start - sources[-1][1] >= min_distance:
                 texts = dict.fromkeys(str(text) for (text,) in symbol.write.values())
-                place = (start, end, tuple(texts), distance)
+                place = (start, end, tuple(texts), sources)
                 found.append(Dependence(symbol.kind, *place))
-            last[slot] = end
+            so_far[slot].append((start, end))
         return "".join(pieces), found
 
     def log2_prob(self, text: str) -> float:

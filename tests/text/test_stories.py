@@ -394,7 +394,8 @@ def test_a_nearer_dependence_counts_when_asked_for(toy: StoryGrammar) -> None:
         seed for seed in range(50) if toy.sample(1, seed).startswith("Ann met Bob. She")
     )
     _, (place,) = toy.annotated(seed, min_distance=5)
-    assert place == Dependence("pronoun", 13, 16, ("She", "He"), 10)
+    assert place == Dependence("pronoun", 13, 16, ("She", "He"), ((0, 3),))
+    assert place.distance == 10
     assert toy.annotated(seed)[1] == []
 
 

@@ -1,0 +1,1 @@
+"""Storey 6, inside: what the parts of a trained model do."""

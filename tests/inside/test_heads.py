@@ -1,0 +1,100 @@
+"""Where heads look, against models whose looking is known, and what is lost without them."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from llmlib.inside.heads import (
+    ablate_heads,
+    attention_of,
+    source_shares,
+    uniform_shares,
+)
+from llmlib.model.config import GPTConfig
+from llmlib.model.gpt import GPT
+from llmlib.text.stories import StoryGrammar
+from llmlib.text.tokenizers import CharTokenizer
+
+RULES = """
+### story
+- {hero} lived by the river, never in a hurry. So {hero.she!pronoun} was wet: {hero!name}.
+
+### hero = cast
+
+### cast
+| name | she |
+|---|---|
+| Ann | she |
+| Bo | he |
+"""
+GRAMMAR = StoryGrammar(RULES)
+STORIES = [GRAMMAR.annotated(seed, min_distance=5) for seed in range(6)]
+PLACES = [(story, place) for story, places in STORIES for place in places]
+TOKENIZER = CharTokenizer.train("".join(story for story, _ in STORIES))
+
+
+def make_model(**settings):
+    torch.manual_seed(0)
+    shape = {"block_size": 96, "n_layer": 2, "n_head": 3, "n_embd": 24} | settings
+    return GPT(GPTConfig(TOKENIZER.vocab_size, **shape)).eval()
+
+
+def test_attention_of_a_text_is_that_of_its_ids_after_the_start():
+    model = make_model()
+    pieces, weights = attention_of(model, TOKENIZER, "Ann lived")
+    assert "".join(pieces) == "\n\nAnn lived"
+    assert weights.shape == (2, 3, 11, 11)
+    assert_close(weights.sum(-1), torch.ones(2, 3, 11))
+    assert (weights.triu(1) == 0).all()
+
+
+def test_heads_that_look_at_all_alike_have_the_uniform_share():
+    model = make_model()
+    for block in model.blocks:
+        block.attention.q_proj.weight.data.zero_()
+    uniform = uniform_shares(model, TOKENIZER, PLACES)
+    shares = source_shares(model, TOKENIZER, PLACES)
+    assert uniform.keys() == shares.keys() == {"name", "pronoun"}
+    for kind, share in shares.items():
+        assert_close(share, torch.full((2, 3), uniform[kind]))
+    story, place = next((s, p) for s, p in PLACES if p.kind == "pronoun")
+    characters = sum(b - a for a, b in place.sources)
+    one = uniform_shares(model, TOKENIZER, [(story, place)])["pronoun"]
+    assert one == pytest.approx(characters / (place.start + 2))
+
+
+def test_a_share_is_the_attention_on_the_letters_of_the_source():
+    model = make_model()
+    story, place = next((s, p) for s, p in PLACES if p.kind == "name")
+    assert {story[a:b] for a, b in place.sources} <= {"Ann", "Bo", "she", "he"}
+    _, weights = attention_of(model, TOKENIZER, story[: place.start])
+    by_hand = sum(weights[:, :, -1, a + 2 : b + 2].sum(-1) for a, b in place.sources)
+    share = source_shares(model, TOKENIZER, [(story, place)])["name"]
+    assert_close(share, by_hand)
+
+
+def test_places_beyond_the_context_are_left_out():
+    assert source_shares(make_model(block_size=8), TOKENIZER, PLACES) == {}
+    assert uniform_shares(make_model(block_size=8), TOKENIZER, PLACES) == {}
+
+
+def test_an_ablated_head_adds_nothing_and_comes_back():
+    model, ids = make_model(), torch.randint(TOKENIZER.vocab_size, (2, 20))
+    whole = model(ids)
+    with ablate_heads(model, [(0, 1), (1, 2)]):
+        without = model(ids)
+    assert_close(model(ids), whole)
+    for layer, head in [(0, 1), (1, 2)]:
+        columns = slice(8 * head, 8 * head + 8)
+        model.blocks[layer].attention.o_proj.weight.data[:, columns] = 0
+    assert_close(without, model(ids))
+    assert not torch.allclose(without, whole)
+
+
+@pytest.mark.parametrize("head", [(2, 0), (0, 3), (-1, 0)])
+def test_heads_that_are_not_there_are_refused(head):
+    with (
+        pytest.raises(ValueError, match="2 layers of 3 heads"),
+        ablate_heads(make_model(), [head]),
+    ):
+        pass
