@@ -7,6 +7,7 @@ to know, how much comes from there?
 L: layers, H: heads, T: time (tokens).
 """
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,11 +32,12 @@ def attention_of(
 
     Raises ValueError for a text longer than the model's context.
     """
-    ids = tokenizer.start_ids + tokenizer.encode(text)
-    with observe(model) as seen, torch.no_grad():
-        model(torch.tensor([ids], device=model.embed_tokens.weight.device))
-    layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
-    return [tokenizer.decode([i]) for i in ids], torch.stack(layers)
+    n = len(tokenizer.start_ids) + len(tokenizer.encode(text))
+    if n > model.block_size:
+        raise ValueError(
+            f"the text has {n} tokens, the model reads at most {model.block_size}"
+        )
+    return _attention(model, tokenizer, text)
 
 
 def source_shares(
@@ -46,24 +48,19 @@ def source_shares(
 
     Places that lie beyond the model's context are left out.
     """
-    shares = defaultdict(list)
-    for story, place in places:
-        looks, sources = _looking(model, tokenizer, story, place)
-        if looks is not None:
-            shares[place.kind].append(looks[:, :, sources].sum(-1))
-    return {kind: torch.stack(found).mean(0) for kind, found in sorted(shares.items())}
+    looks = _looks(model, tokenizer, places)
+    shares = [
+        (kind, weights[:, :, sources].sum(-1)) for kind, weights, sources in looks
+    ]
+    return _mean_by_kind(shares)
 
 
 def uniform_shares(
     model: GPT, tokenizer: Tokenizer, places: Iterable[Place]
-) -> dict[str, float]:
+) -> dict[str, Float[Tensor, ""]]:
     """By kind, what ``source_shares`` would be for a head that looks at all alike."""
-    shares = defaultdict(list)
-    for story, place in places:
-        looks, sources = _looking(model, tokenizer, story, place)
-        if looks is not None:
-            shares[place.kind].append(sources.float().mean().item())
-    return {kind: sum(found) / len(found) for kind, found in sorted(shares.items())}
+    looks = _looks(model, tokenizer, places)
+    return _mean_by_kind([(kind, sources.float().mean()) for kind, _, sources in looks])
 
 
 @contextmanager
@@ -97,23 +94,46 @@ def ablate_heads(model: GPT, heads: Sequence[tuple[int, int]]) -> Iterator[None]
         yield
 
 
-def _looking(
-    model: GPT, tokenizer: Tokenizer, story: str, place: Any
-) -> tuple[Float[Tensor, "L H T"] | None, Bool[Tensor, " T"]]:
-    """What each head looks at just before a place, and which tokens overlap its
-    sources; None for a place out of reach.
+def _looks(
+    model: GPT, tokenizer: Tokenizer, places: Iterable[Place]
+) -> Iterator[tuple[str, Float[Tensor, "L H T"], Bool[Tensor, " T"]]]:
+    """For each place its kind, what each head looks at from the token before it, and
+    which of the tokens until there overlap its sources.
     """
-    before = story[: place.start]
-    start_ids = tokenizer.start_ids
-    if len(start_ids) + len(tokenizer.encode(before)) > model.block_size:
-        return None, torch.zeros(0, dtype=torch.bool)
-    pieces, weights = attention_of(model, tokenizer, before)
-    offset = len(tokenizer.decode(start_ids))
-    ends = list(accumulate(map(len, pieces)))
-    inside = [
-        any(
-            a + offset < end and end - len(piece) < b + offset for a, b in place.sources
-        )
-        for piece, end in zip(pieces, ends, strict=True)
-    ]
-    return weights[:, :, -1], torch.tensor(inside)
+    stories = defaultdict(list)
+    for story, place in places:
+        stories[story].append(place)
+    for story, found in stories.items():
+        pieces, weights = _attention(model, tokenizer, story)
+        ends = [*accumulate(map(len, pieces))]
+        offset = len(tokenizer.decode(tokenizer.start_ids))
+        for place in found:
+            reader = bisect(ends, place.start + offset) - 1
+            if reader + 1 == len(pieces):
+                continue  # the context ends before the place
+            inside = [
+                any(
+                    a + offset < end and end - len(piece) < b + offset
+                    for a, b in place.sources
+                )
+                for piece, end in zip(pieces[: reader + 1], ends, strict=False)
+            ]
+            yield place.kind, weights[:, :, reader, : reader + 1], torch.tensor(inside)
+
+
+def _attention(
+    model: GPT, tokenizer: Tokenizer, text: str
+) -> tuple[list[str], Float[Tensor, "L H T T"]]:
+    """As attention_of, for as much of the text as fits into the context."""
+    ids = (tokenizer.start_ids + tokenizer.encode(text))[: model.block_size]
+    with observe(model) as seen, torch.no_grad():
+        model(torch.tensor([ids], device=model.embed_tokens.weight.device))
+    layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
+    return [tokenizer.decode([i]) for i in ids], torch.stack(layers).cpu()
+
+
+def _mean_by_kind(values: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
+    by_kind = defaultdict(list)
+    for kind, value in values:
+        by_kind[kind].append(value)
+    return {kind: torch.stack(found).mean(0) for kind, found in sorted(by_kind.items())}

@@ -46,6 +46,8 @@ def test_attention_of_a_text_is_that_of_its_ids_after_the_start():
     assert weights.shape == (2, 3, 11, 11)
     assert_close(weights.sum(-1), torch.ones(2, 3, 11))
     assert (weights.triu(1) == 0).all()
+    with pytest.raises(ValueError, match="the text has 102 tokens"):
+        attention_of(model, TOKENIZER, 100 * "A")
 
 
 def test_heads_that_look_at_all_alike_have_the_uniform_share():
@@ -56,10 +58,10 @@ def test_heads_that_look_at_all_alike_have_the_uniform_share():
     shares = source_shares(model, TOKENIZER, PLACES)
     assert uniform.keys() == shares.keys() == {"name", "pronoun"}
     for kind, share in shares.items():
-        assert_close(share, torch.full((2, 3), uniform[kind]))
+        assert_close(share, uniform[kind].expand(2, 3))
     story, place = next((s, p) for s, p in PLACES if p.kind == "pronoun")
     characters = sum(b - a for a, b in place.sources)
-    one = uniform_shares(model, TOKENIZER, [(story, place)])["pronoun"]
+    one = uniform_shares(model, TOKENIZER, [(story, place)])["pronoun"].item()
     assert one == pytest.approx(characters / (place.start + 2))
 
 
