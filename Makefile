@@ -3,13 +3,16 @@ PYTHON ?= python3
 TORCH ?= torch
 RUN = .venv/bin/python -m
 
-.PHONY: book test check serve bench clean
+.PHONY: book test site check serve clean
 
 book: .venv/ready ## the book, in _build/html/index.html; chapters execute where something changed
 	.venv/bin/jupyter-book build book --config _config.yml --toc $(CURDIR)/_toc.yml --path-output . -W -n --keep-going
 
-test: .venv/ready ## the tests
-	$(RUN) pytest
+test: .venv/ready ## the tests, those of the built pages excepted
+	$(RUN) pytest -m "not site"
+
+site: book ## the built pages in a browser, Chromium
+	$(RUN) pytest -m site
 
 check: .venv/ready ## style, types
 	$(RUN) ruff check

@@ -1,5 +1,8 @@
 """The small GPT of the book "Your Own GPT": each part in one place, in the book's order."""
 
+from importlib import import_module
+from typing import Any
+
 from llmlib.evaluation.dependences import (
     chance_accuracy,
     choose_candidates,
@@ -16,6 +19,12 @@ from llmlib.evaluation.metrics import (
 from llmlib.evaluation.ngrams import NGram
 from llmlib.generation.decoding import beam_search, generate, generate_batch, write
 from llmlib.generation.sampling import Sampling
+from llmlib.inside.heads import (
+    ablate_heads,
+    attention_of,
+    source_shares,
+    uniform_shares,
+)
 from llmlib.model.attention import (
     Attention,
     causal,
@@ -30,7 +39,9 @@ from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.model.size import size_report
+from llmlib.show.bertviz_views import bertviz_view
 from llmlib.show.diagrams import plot_model
+from llmlib.show.grids import plot_grid
 from llmlib.show.plots import (
     plot_attention,
     plot_bars,
@@ -63,27 +74,35 @@ __all__ = [
     "GPT2_PATTERN",
     "MLP",
     "Attention",
+    "AttentionExplorer",
     "BPETokenizer",
     "Bigram",
     "Block",
     "CharTokenizer",
     "Corpus",
+    "EmbeddingMap",
     "GPTConfig",
     "KVCache",
     "LayerNorm",
+    "LossCurve",
     "Muon",
     "NGram",
+    "Playground",
     "RMSNorm",
     "Sampling",
     "StepLog",
     "StoryGrammar",
     "SwiGLU",
     "Tokenizer",
+    "TokenizerExplorer",
     "TrainConfig",
     "Trainer",
     "WordTokenizer",
+    "ablate_heads",
+    "attention_of",
     "batch_at",
     "beam_search",
+    "bertviz_view",
     "bits_per_character",
     "causal",
     "chance_accuracy",
@@ -106,6 +125,7 @@ __all__ = [
     "plot_attention",
     "plot_bars",
     "plot_embedding",
+    "plot_grid",
     "plot_losses",
     "plot_model",
     "plot_next_tokens",
@@ -115,8 +135,25 @@ __all__ = [
     "show",
     "size_report",
     "sliding_window",
+    "source_shares",
     "strided",
     "token_bits",
     "token_ids",
+    "uniform_shares",
     "write",
 ]
+
+WIDGETS = (
+    "AttentionExplorer",
+    "EmbeddingMap",
+    "LossCurve",
+    "Playground",
+    "TokenizerExplorer",
+)
+
+
+def __getattr__(name: str) -> Any:
+    """The widgets, which load what they need of Jupyter when they are first asked for."""
+    if name in WIDGETS:
+        return getattr(import_module("llmlib.show.widgets"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

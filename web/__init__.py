@@ -4,11 +4,33 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from web import execution, repository
+from web import (
+    address,
+    assets,
+    bertviz,
+    corrections,
+    execution,
+    formulas,
+    icons,
+    repository,
+    widgets,
+)
+
+PARTS = (
+    execution,
+    repository,
+    address,
+    formulas,
+    widgets,
+    bertviz,
+    icons,
+    assets,
+    corrections,
+)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Connects each part of the extension to the build."""
-    execution.setup(app)
-    repository.setup(app)
+    for part in PARTS:
+        part.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

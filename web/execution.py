@@ -2,7 +2,8 @@
 
 The execution cache knows a notebook by its own cells only. Here its folder carries a
 hash of the package and the pinned versions, and the same hash is a setting whose change
-makes Sphinx read every page again.
+makes Sphinx read every page again. What only readers' browsers run has a hash of its own:
+pages are written again when it changes, but nothing is executed.
 """
 
 import hashlib
@@ -13,26 +14,36 @@ from sphinx.application import Sphinx
 from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
+BROWSERS = (".js", ".css")
 
 
 def setup(app: Sphinx) -> None:
     """Names the cache after the code, and ends each executed page with the time it took."""
     app.add_config_value("code_digest", code_digest(ROOT), "env")
+    app.add_config_value("page_digest", page_digest(ROOT), "html")
     app.connect("config-inited", name_cache)
     app.connect("doctree-resolved", add_execution_time)
 
 
 def code_digest(root: Path) -> str:
     """A hash of everything beside its own cells that a chapter's outputs depend on."""
-    digest = hashlib.sha256()
-    files = [
-        f for f in (root / "llmlib").rglob("*") if f.is_file() and f.suffix != ".pyc"
-    ]
-    for file in [*sorted(files), root / "constraints.txt"]:
-        digest.update(
-            str(file.relative_to(root)).encode() + b"\0" + file.read_bytes() + b"\0"
-        )
-    return digest.hexdigest()[:16]
+    package = [f for f in (root / "llmlib").rglob("*") if f.suffix not in BROWSERS]
+    return digest(root, [*package, root / "constraints.txt"])
+
+
+def page_digest(root: Path) -> str:
+    """A hash of what makes pages of outputs: this extension, and the widgets' scripts."""
+    scripts = [f for f in (root / "llmlib").rglob("*") if f.suffix in BROWSERS]
+    return digest(root, [*scripts, *(root / "web").rglob("*")])
+
+
+def digest(root: Path, files: list[Path]) -> str:
+    """A hash of the names and contents of files."""
+    state = hashlib.sha256()
+    for file in sorted(f for f in files if f.is_file() and f.suffix != ".pyc"):
+        name = file.relative_to(root).as_posix()
+        state.update(name.encode() + b"\0" + file.read_bytes() + b"\0")
+    return state.hexdigest()[:16]
 
 
 def name_cache(app: Sphinx, config: Config) -> None:

@@ -120,7 +120,7 @@ class TintedText:
             for bits in marks
         )
         return (
-            f'<figure role="group" aria-label="{html.escape(self.alt)}" style="margin:0">'
+            f'<figure aria-label="{html.escape(self.alt)}" style="margin:0">'
             f'<p style="{PARAGRAPH}">{words}</p>'
             f'<figcaption style="{CAPTION}">surprisal in bits: {legend} or more</figcaption>'
             "</figure>"

@@ -38,12 +38,16 @@ STYLE = "\n".join(
 )
 
 
+SCRIPTS = Path(__file__).parent / "js"
+
+
 @dataclass(frozen=True)
 class Source:
     """The code of one object, and its place: ``llmlib/model/attention.py, line 40``."""
 
     code: str
     place: str
+    language: str = "python"
 
     def __str__(self) -> str:
         return f"# {self.place}\n{self.code}"
@@ -52,11 +56,10 @@ class Source:
         """The code in Pygments' class names, under a caption that names its place."""
         from pygments import highlight
         from pygments.formatters import HtmlFormatter
-        from pygments.lexers import PythonLexer
+        from pygments.lexers import get_lexer_by_name
 
-        words = highlight(
-            self.code, PythonLexer(stripnl=False), HtmlFormatter(nowrap=True)
-        )
+        lexer = get_lexer_by_name(self.language, stripnl=False)
+        words = highlight(self.code, lexer, HtmlFormatter(nowrap=True))
         caption = f"<figcaption>{html.escape(self.place)}</figcaption>"
         # A block that scrolls must be reachable from the keyboard: hence the tabindex.
         block = f'<div class="highlight"><pre tabindex="0">{words}</pre></div>'
@@ -80,10 +83,14 @@ class Listing:
 
 
 def find_source(obj: Any) -> Source:
-    """The source of a function, method, property, class or module.
+    """The source of a function, method, property, class or module; or of one of the
+    package's scripts, by its name: "model.js".
 
     Raises TypeError for an object that has no Python source: a value, a built-in.
     """
+    if isinstance(obj, str) and obj in {script.name for script in SCRIPTS.glob("*.js")}:
+        code = (SCRIPTS / obj).read_text("utf-8").strip("\n")
+        return Source(code, f"llmlib/show/js/{obj}", "javascript")
     while isinstance(obj, property | classmethod | staticmethod):
         obj = obj.fget if isinstance(obj, property) else obj.__func__
     try:
@@ -123,7 +130,8 @@ def show(obj: Any, *more: Any) -> None:
     """Show the source of `obj`, and of each in `more`, docstrings and all.
 
     In a notebook it is highlighted, in a terminal it is plain text. Takes functions,
-    methods, properties, classes and modules; raises TypeError for what has no source.
+    methods, properties, classes and modules, and the names of the package's scripts;
+    raises TypeError for what has no source.
     """
     listing = Listing(tuple(map(find_source, (obj, *more))))
     if _in_notebook():

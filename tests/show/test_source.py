@@ -158,3 +158,12 @@ print(sorted(output.data), "highlight" in output.data["text/html"], repr(capture
         check=False,
     )
     assert done.stdout == "['text/html', 'text/plain'] True ''\n", done.stderr
+
+
+def test_a_script_of_the_package_is_shown_by_its_name():
+    source = find_source("sampling.js")
+    assert source.place == "llmlib/show/js/sampling.js"
+    assert "export function draw" in source.code
+    assert '<span class="k' in source.to_html()
+    with pytest.raises(TypeError, match="not a value of type 'str'"):
+        find_source("no.js")

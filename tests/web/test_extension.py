@@ -1,16 +1,10 @@
 """The Sphinx extension: outputs that follow the code, and buttons that follow the repository."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from web.execution import code_digest
+from web.execution import code_digest, page_digest
 from web.repository import web_address
 
 
@@ -28,6 +22,17 @@ def test_digest_changes_with_the_package_and_the_pins(tmp_path):
     assert len({first, second, third}) == 3
 
 
+def test_a_script_for_browsers_changes_pages_but_no_output(tmp_path):
+    script = tmp_path / "llmlib" / "show" / "js" / "model.js"
+    script.parent.mkdir(parents=True)
+    script.write_text("let x = 1;")
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0")
+    before = code_digest(tmp_path), page_digest(tmp_path)
+    script.write_text("let x = 2;")
+    assert code_digest(tmp_path) == before[0]
+    assert page_digest(tmp_path) != before[1]
+
+
 @pytest.mark.parametrize(
     ("remote", "page"),
     [
@@ -42,30 +47,22 @@ def test_remotes_become_web_addresses(remote, page):
     assert web_address(remote) == page
 
 
-def build(folder, code):
-    """Builds a book of one page with the project's own settings."""
-    root = Path(__file__).resolve().parents[2]
+def write(folder, code):
+    """A book of one page, which runs the code."""
     cells = [new_markdown_cell("# A page"), new_code_cell(code)]
     nbformat.write(new_notebook(cells=cells), folder / "index.ipynb")
-    (folder / "references.bib").write_text("")
-    (folder / "_toc.yml").write_text("format: jb-book\nroot: index\n")
-    tool = Path(sys.executable).parent / "jupyter-book"
-    command = [tool, "build", folder, "--config", root / "_config.yml"]
-    options = ["--toc", folder / "_toc.yml", "--path-output", folder, "-W", "-n"]
-    return subprocess.run(
-        [*command, *options, "--keep-going"], capture_output=True, text=True, cwd=root
-    )
+    return folder
 
 
-def test_a_page_that_raises_fails_the_build_and_is_named(tmp_path):
-    run = build(tmp_path, "raise RuntimeError('broken on purpose')")
+def test_a_page_that_raises_fails_the_build_and_is_named(build, tmp_path):
+    run = build(write(tmp_path, "raise RuntimeError('broken on purpose')"))
     assert run.returncode != 0
     assert "index.ipynb" in run.stdout + run.stderr
     assert "broken on purpose" in run.stdout + run.stderr
 
 
-def test_a_page_that_runs_is_built_with_its_output(tmp_path):
-    run = build(tmp_path, "print(6 * 7)")
+def test_a_page_that_runs_is_built_with_its_output(build, tmp_path):
+    run = build(write(tmp_path, "print(6 * 7)"))
     assert run.returncode == 0, run.stdout + run.stderr
     page = (tmp_path / "_build" / "html" / "index.html").read_text("utf-8")
     assert "42" in page

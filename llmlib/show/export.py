@@ -1,0 +1,99 @@
+"""A model on its way to a page: its three files, with weights in half precision.
+
+What a page runs are these files, so whatever is shown beside it is computed from them
+too: the numbers on both sides are the same.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+
+from llmlib.model.gpt import GPT
+from llmlib.text.tokenizers import Tokenizer
+from llmlib.training.checkpoints import load_model, save_model, tensor_digest
+from llmlib.training.files import write_files
+from llmlib.training.weights import unwrapped
+
+FILES = ("config.json", "tokenizer.json", "model.safetensors")
+FOLDER = "LLMLIB_EXPORT"  # the environment variable that a build of the book sets
+
+
+@dataclass(frozen=True)
+class PageModel:
+    """A model as a page runs it: `files` by name, and what Python reads from them."""
+
+    name: str
+    files: dict[str, bytes]
+    model: GPT
+    tokenizer: Tokenizer
+
+    def message(self) -> tuple[dict[str, Any], list[bytes]]:
+        """What a widget with a kernel is sent: JSON, and the weights beside it."""
+        config, tokenizer = (json.loads(self.files[name]) for name in FILES[:2])
+        content = {"type": "model", "name": self.name}
+        return content | {"config": config, "tokenizer": tokenizer}, [
+            self.files["model.safetensors"]
+        ]
+
+
+def page_model(model: GPT | str | Path, tokenizer: Tokenizer | None) -> PageModel:
+    """The model as it is now (or the one of that name), rounded to half precision.
+
+    While the book is built, its files go to ``$LLMLIB_EXPORT/<name>``, from where the
+    build copies those that pages use; else nothing is kept on disk. The name ends with a
+    hash of the files. Raises TypeError for another model than a GPT and where a tokenizer
+    is missing, or there is one too many; ValueError as save_model and load_model do.
+    """
+    name = "model"
+    if isinstance(model, str | Path):
+        if tokenizer is not None:
+            raise TypeError(f"the model {str(model)!r} brings its own tokenizer")
+        name = Path(model).name
+        with torch.random.fork_rng(devices=[]):
+            model, tokenizer = load_model(model)
+    elif not isinstance(unwrapped(model), GPT):
+        raise TypeError(f"a page runs a GPT, not a {type(model).__name__}")
+    elif not isinstance(tokenizer, Tokenizer):
+        raise TypeError(f"a GPT needs its tokenizer beside it, not {tokenizer!r}")
+    with TemporaryDirectory() as scratch, torch.random.fork_rng(devices=[]):
+        save_model(model, tokenizer, scratch, torch.float16)
+        files = {name: (Path(scratch) / name).read_bytes() for name in FILES}
+        rounded, same_tokenizer = load_model(scratch)
+    return PageModel(export(name, files), files, rounded, same_tokenizer)
+
+
+def tokenizer_file(tokenizer: Tokenizer) -> dict[str, bytes]:
+    """A tokenizer alone, as the file that `save` writes."""
+    with TemporaryDirectory() as scratch:
+        tokenizer.save(scratch)
+        return {"tokenizer.json": (Path(scratch) / "tokenizer.json").read_bytes()}
+
+
+def export(name: str, files: dict[str, bytes]) -> str:
+    """Writes the files where a build wants them, and returns their folder's name."""
+    folder = f"{_plain(name)}-{_digest(files)}"
+    root = os.environ.get(FOLDER)
+    if root and not all((Path(root) / folder / name).is_file() for name in files):
+        write_files(Path(root) / folder, files)
+    return folder
+
+
+def _digest(files: dict[str, bytes]) -> str:
+    """Twelve hexadecimal digits that stand for the contents of the files."""
+    digest = sha256()
+    for name, data in files.items():
+        # The order of a safetensors header is left to chance: the tensors are what counts.
+        part = tensor_digest(data) if name.endswith(".safetensors") else data.hex()
+        digest.update(f"{name} {part}\n".encode())
+    return digest.hexdigest()[:12]
+
+
+def _plain(name: str) -> str:
+    """A name that is safe in a path and in an address."""
+    return "".join(c if c.isascii() and c.isalnum() else "-" for c in name) or "model"

@@ -1,0 +1,194 @@
+// Tokens as points in the plane of their first two principal components; the nearest
+// neighbours of one of them, in all channels, on hover or by keys.
+
+import { arrowKey, html, newId, percent, prefersStillness, svg } from "./dom.js";
+import { spread } from "./plot.js";
+import { show, titleOf } from "./view.js";
+
+const HEIGHT = 0.72; // of the width
+const MARGIN = { left: 14, right: 46, top: 14, bottom: 14 };
+const LETTER = 7.2; // pixels of a label's letter, and its height
+const LINE = 13;
+
+export function render({ model, el }) {
+  return show(new EmbeddingMap(model), el);
+}
+
+class EmbeddingMap {
+  constructor(model) {
+    this.labels = model.get("labels");
+    this.stages = model.get("stages");
+    this.stage = this.stages.at(-1);
+    this.chosen = -1;
+    this.status = html("p", { id: newId(), class: "status", role: "status" },
+      "Point at a token, or choose one with the arrow keys, for its neighbours.");
+    this.plot = svg("svg", {
+      tabindex: 0, role: "group", "aria-label": "Map of tokens: the arrow keys choose one",
+      "aria-describedby": this.status.id,
+      onkeydown: (event) => this.#move(event),
+      onpointerover: (event) => this.#point(event),
+      onpointerleave: () => this.choose(-1),
+    });
+    this.axes = html("p", { class: "legend" });
+    this.resizer = new ResizeObserver(() => this.resize());
+    this.element = html("div", { class: "llmlib-view embedding" },
+      titleOf(model),
+      html("div", { class: "ask inline" }, this.#find(), this.#choice()),
+      this.plot, html("div", { class: "under" }, this.status, this.axes));
+    this.#draw();
+  }
+
+  open() {
+    this.resizer.observe(this.plot);
+    this.resize();
+  }
+
+  close() {
+    this.resizer.disconnect();
+  }
+
+  /** A box in which a token is found by its name. */
+  #find() {
+    const list = html("datalist", { id: newId() },
+      ...this.labels.map((label) => html("option", { value: label })));
+    const input = html("input", {
+      type: "text", id: newId(), list: list.id, autocomplete: "off", spellcheck: "false",
+      oninput: () => {
+        const word = input.value.trim();
+        this.choose(this.labels.findIndex((label) => label === word || label === `·${word}`));
+      },
+    });
+    return html("span", {}, html("label", { for: input.id }, "find a token "), input, list);
+  }
+
+  /** One radio button a stage, where there are several. */
+  #choice() {
+    if (this.stages.length < 2) return null;
+    const group = newId();
+    const buttons = this.stages.map((stage) => {
+      const input = html("input", {
+        type: "radio", name: group, id: newId(), checked: stage === this.stage,
+        onchange: () => {
+          this.stage = stage;
+          this.resize();
+          this.choose(this.chosen);
+        },
+      });
+      return html("span", {}, input, html("label", { for: input.id }, stage.name));
+    });
+    return html("fieldset", {}, html("legend", { class: "unseen" }, "moment"), ...buttons);
+  }
+
+  #draw() {
+    this.lines = svg("g", { class: "lines" });
+    this.points = this.labels.map((label, i) => svg("g", { class: "point", "data-i": i },
+      svg("circle", { r: 9, class: "catch" }), svg("circle", { r: 3 }),
+      svg("text", { dy: "0.32em" }, label)));
+    this.plot.replaceChildren(this.lines, ...this.points);
+  }
+
+  /** Puts everything where it belongs at this width. */
+  resize() {
+    const width = this.plot.clientWidth || 640;
+    const height = Math.max(260, Math.round(width * HEIGHT));
+    if (width !== this.width) {
+      this.plot.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      this.plot.style.height = `${height}px`;
+      Object.assign(this, { width, height });
+    }
+    this.places = fit(this.stage.points, width, this.height);
+    this.places.forEach(([x, y], i) => {
+      this.points[i].style.transform = `translate(${x}px, ${y}px)`;
+    });
+    this.shown = labelsThatFit(this.places, this.labels);
+    const shares = this.stage.shares.map(percent);
+    this.axes.textContent = `across: ${shares[0]} of the variance, up: ${shares[1]}`;
+    this.#mark();
+  }
+
+  choose(i) {
+    this.chosen = i;
+    this.#mark();
+    if (i < 0) return;
+    const near = this.stage.neighbours[i]
+      .map(([j, cosine]) => `${this.labels[j]} ${cosine.toFixed(2)}`).join(", ");
+    this.status.textContent = `Nearest to ${this.labels[i]}, by cosine: ${near}`;
+  }
+
+  #mark() {
+    const near = new Set((this.stage.neighbours[this.chosen] ?? []).map(([j]) => j));
+    this.points.forEach((point, i) => {
+      point.classList.toggle("chosen", i === this.chosen);
+      point.classList.toggle("near", near.has(i));
+      point.classList.toggle("labelled", this.shown.has(i));
+    });
+    this.plot.classList.toggle("choosing", this.chosen >= 0);
+    this.#label(this.chosen < 0 ? [] : [this.chosen, ...near]);
+    const [x1, y1] = this.places[this.chosen] ?? [];
+    this.lines.replaceChildren(...Array.from(near, (j) => {
+      const [x2, y2] = this.places[j];
+      return svg("line", { x1, y1, x2, y2 });
+    }));
+    this.plot.classList.toggle("still", prefersStillness());
+  }
+
+  /** Writes these labels apart from each other, and all others beside their points. */
+  #label(members) {
+    for (const point of this.points) place(point.lastChild, 6, 0, "start");
+    const rising = members.sort((a, b) => this.places[a][1] - this.places[b][1]);
+    const heights = rising.map((i) => this.places[i][1]);
+    spread(heights, LINE, this.height - LINE / 2).forEach((y, k) => {
+      const i = rising[k];
+      const beyond = this.places[i][0] + 8 + LETTER * this.labels[i].length > this.width;
+      place(this.points[i].lastChild, beyond ? -6 : 6, y - heights[k], beyond ? "end" : "start");
+    });
+  }
+
+  #point(event) {
+    const point = event.target.closest?.(".point");
+    if (point) this.choose(Number(point.dataset.i));
+  }
+
+  /** Moves on to the next token to the right or left, or above or below. */
+  #move(event) {
+    const axis = ["ArrowUp", "ArrowDown"].includes(event.key) ? 1 : 0;
+    const order = this.places.map((_, i) => i)
+      .sort((a, b) => this.places[a][axis] - this.places[b][axis]);
+    const next = arrowKey(event, order.indexOf(this.chosen), order.length);
+    if (next !== null) this.choose(order[next]);
+  }
+}
+
+function place(label, x, y, anchor) {
+  label.setAttribute("x", x);
+  label.setAttribute("y", y);
+  label.setAttribute("text-anchor", anchor);
+}
+
+/** Points scaled into the picture, upwards being up. */
+function fit(points, width, height) {
+  const scale = (axis, first, last) => {
+    const values = points.map((point) => point[axis]);
+    const low = Math.min(...values);
+    const span = Math.max(...values) - low || 1;
+    return (value) => first + ((last - first) * (value - low)) / span;
+  };
+  const x = scale(0, MARGIN.left, width - MARGIN.right);
+  const y = scale(1, height - MARGIN.bottom, MARGIN.top);
+  return points.map(([a, b]) => [x(a), y(b)]);
+}
+
+/** Which labels can be written without lying on one that is there already. */
+function labelsThatFit(places, labels) {
+  const taken = [];
+  const shown = new Set();
+  places.forEach(([x, y], i) => {
+    const box = { left: x - 4, right: x + 8 + LETTER * labels[i].length, y };
+    const apart = ({ left, right, y: at }) =>
+      box.left > right || box.right < left || Math.abs(y - at) > LINE;
+    if (!taken.every(apart)) return;
+    taken.push(box);
+    shown.add(i);
+  });
+  return shown;
+}
