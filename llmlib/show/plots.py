@@ -164,11 +164,12 @@ def plot_attention(
     alt: str,
     reads: str = "token that reads (query)",
     is_read: str = "token that is read (key)",
+    unit: str = "weight",
 ) -> Picture:
     """Draw attention weights, one map a head: row q, column k is what q takes from k.
 
-    `weights` is (T, T) or (H, T, T), numbers from 0 to 1; `tokens` are T texts. `reads`
-    and `is_read` name the axes, for other tables of tokens by tokens.
+    `weights` is (T, T) or (H, T, T), numbers from 0 to 1; `tokens` are T texts. `reads`,
+    `is_read` and `unit` name axes and numbers, for other tables of tokens by tokens.
     """
     maps, T = np.asarray(weights, dtype=float), len(tokens)
     if maps.ndim not in (2, 3) or maps.shape[-2:] != (T, T):
@@ -200,7 +201,7 @@ def plot_attention(
             axes.set_title(f"head {head}")
     figure.supxlabel(is_read, fontsize=11)
     figure.supylabel(reads, fontsize=11)
-    scale = figure.colorbar(image, ax=grid, label="weight", shrink=0.6, aspect=30)
+    scale = figure.colorbar(image, ax=grid, label=unit, shrink=0.6, aspect=30)
     scale.outline.set_visible(False)
     return Picture(figure, alt)
 

@@ -1,4 +1,4 @@
-// A GPT in about 150 lines of JavaScript: token ids in, logits for the next token out.
+// A GPT in plain JavaScript: token ids in, logits for the next token out.
 //
 // The same model as llmlib/model/ in Python, part by part; layers.js has the arithmetic.
 // An activation is a plain Float32Array of rows, one for each position.
