@@ -8,10 +8,10 @@ RUN = .venv/bin/python -m
 book: .venv/ready ## the book, in _build/html/index.html; chapters execute where something changed
 	.venv/bin/jupyter-book build book --config _config.yml --toc $(CURDIR)/_toc.yml --path-output . -W -n --keep-going
 
-test: .venv/ready ## the tests, those of the built pages excepted
+test: .venv/ready ## the tests that need neither the built book nor its chapters to run
 	$(RUN) pytest -m "not site"
 
-site: book ## the built pages in a browser, Chromium
+site: book ## the built pages in a browser, Chromium; the chapters from the root
 	$(RUN) pytest -m site
 
 check: .venv/ready ## style, types

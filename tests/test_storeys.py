@@ -16,6 +16,7 @@ STOREYS = [
     "generation",
     "inside",
     "adaptation",
+    "check",
     "show",
     "cli",
 ]

@@ -1,0 +1,70 @@
+"""Every check accepts what is right, and names each mistake that it knows."""
+
+import pytest
+import torch
+
+from llmlib.check import check, diagnosis
+from llmlib.check.checking import every_check, outcomes, same
+
+CHECKS = every_check()
+MISTAKES = [(c, *mistake) for c in CHECKS for mistake in c.mistakes]
+
+
+@pytest.mark.parametrize("exercise", CHECKS, ids=lambda c: c.name)
+def test_the_right_answer_is_accepted(exercise, capsys):
+    assert diagnosis(exercise.name, exercise.right) is None
+    check(exercise.name, exercise.right)
+    assert capsys.readouterr().out == "Right.\n"
+
+
+@pytest.mark.parametrize(("exercise", "sentence", "mistake"), MISTAKES)
+def test_a_mistake_is_rejected_in_its_own_words(exercise, sentence, mistake):
+    assert diagnosis(exercise.name, mistake) == sentence
+
+
+@pytest.mark.parametrize("exercise", CHECKS, ids=lambda c: c.name)
+def test_three_mistakes_at_least_are_known_and_none_is_the_right_answer(exercise):
+    wanted = outcomes(exercise.right, exercise)
+    assert not any(isinstance(outcome, Exception) for outcome in wanted)
+    assert len({sentence for sentence, _ in exercise.mistakes}) >= 3
+    for _, mistake in exercise.mistakes:
+        assert not all(map(same, outcomes(mistake, exercise), wanted))
+
+
+def test_names_are_used_once():
+    names = [exercise.name for exercise in CHECKS]
+    assert sorted(set(names)) == sorted(names)
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (lambda q, k: None, "is there a return"),
+        (lambda q, k: q @ k, "raises RuntimeError"),
+        (lambda q: q, "raises TypeError"),
+        (lambda q, k: (q @ k.mT)[0], r"shape is (5, 5) where (2, 5, 5)"),
+        (lambda q, k: q @ k.mT + 1, "differ by up to"),
+        (lambda q, k: 3.0, "gives float where a tensor"),
+    ],
+)
+def test_an_unknown_mistake_is_described(answer, part, capsys):
+    assert part in diagnosis("attention scores", answer)
+    check("attention scores", answer)
+    assert capsys.readouterr().out.startswith("Not yet. ")
+
+
+def test_unknown_names_and_answers_that_are_no_functions():
+    with pytest.raises(ValueError, match="no exercise is called 'scores'"):
+        check("scores", len)
+    with pytest.raises(TypeError, match="an answer is a function, not Tensor"):
+        check("attention scores", torch.zeros(2))
+
+
+def test_texts_lists_and_numbers_are_compared():
+    assert same("ab", "ab")
+    assert not same("ab", "ba")
+    assert same([1, 2], [1, 2])
+    assert not same([1, 2], [1, 2, 3])
+    assert same(0.5, 0.500001)
+    assert not same(torch.zeros(2), [0.0, 0.0, 0.0])
+    assert same({"a": 1.0}, {"a": 1.0})
