@@ -28,7 +28,8 @@ def setup(app: Sphinx) -> None:
 def code_digest(root: Path) -> str:
     """A hash of everything beside its own cells that a chapter's outputs depend on."""
     package = [f for f in (root / "llmlib").rglob("*") if f.suffix not in BROWSERS]
-    return digest(root, [*package, root / "constraints.txt"])
+    results = (root / "benchmarks" / "results").rglob("*.json")  # pages draw from them
+    return digest(root, [*package, *results, root / "constraints.txt"])
 
 
 def page_digest(root: Path) -> str:

@@ -82,6 +82,7 @@ class Picture:
 @dataclass(frozen=True, repr=False)
 class TintedText:
     """A text whose pieces stand in ink as deep as their bits; `most` bits is full height.
+    `what` names other numbers than bits.
 
     The ink is see-through, so the words keep the page's colour; pointing at a piece reads
     its bits. Raises ValueError where pieces and bits differ in number.
@@ -91,6 +92,7 @@ class TintedText:
     bits: tuple[float, ...]
     alt: str
     most: float
+    what: str = "bits"
 
     def __post_init__(self) -> None:
         _check_alt(self.alt)
@@ -111,7 +113,7 @@ class TintedText:
     def to_html(self) -> str:
         """The pieces as one paragraph, and under it what the depth of the ink means."""
         words = "".join(
-            f'<span style="{self._ink(bits)}" title="{bits:.2f} bits">{_show(piece)}</span>'
+            f'<span style="{self._ink(bits)}" title="{bits:.2f} {self.what}">{_show(piece)}</span>'
             for piece, bits in zip(self.pieces, self.bits, strict=True)
         )
         marks = [0, self.most / 4, self.most / 2, self.most * 3 / 4, self.most]
@@ -122,9 +124,12 @@ class TintedText:
         return (
             f'<figure aria-label="{html.escape(self.alt)}" style="margin:0">'
             f'<p style="{PARAGRAPH}">{words}</p>'
-            f'<figcaption style="{CAPTION}">surprisal in bits: {legend} or more</figcaption>'
+            f'<figcaption style="{CAPTION}">{self._caption()}: {legend} or more</figcaption>'
             "</figure>"
         )
+
+    def _caption(self) -> str:
+        return "surprisal in bits" if self.what == "bits" else self.what
 
     def _ink(self, bits: float) -> str:
         depth = 100 * min(max(bits, 0.0), self.most) / self.most

@@ -236,10 +236,16 @@ def plot_embedding(
 
 
 def plot_surprisal(
-    pieces: Sequence[str], bits: Sequence[float], *, alt: str, most: float = 8.0
+    pieces: Sequence[str],
+    bits: Sequence[float],
+    *,
+    alt: str,
+    most: float = 8.0,
+    what: str = "bits",
 ) -> TintedText:
     """Show a text, each piece in ink as deep as the bits it cost, `most` being full.
 
-    Point at a piece to read its bits. There are as many `bits` as `pieces`.
+    Point at a piece to read its bits. There are as many `bits` as `pieces`; `what` names
+    them where they are something else.
     """
-    return TintedText(tuple(pieces), tuple(map(float, bits)), alt, most)
+    return TintedText(tuple(pieces), tuple(map(float, bits)), alt, most, what)

@@ -1,6 +1,8 @@
 """The rules that every chapter keeps, each proved to catch what it is there for."""
 
 import ast
+import re
+from collections import defaultdict
 from pathlib import Path
 
 import nbformat
@@ -19,6 +21,11 @@ def code_cells(notebook):
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
 
 
+def without_magics(source):
+    """The cell as Python reads it, with nothing in place of IPython's own commands."""
+    return re.sub(r"(?m)^(\s*)%.*", r"\1pass", source)
+
+
 def outputs(notebook):
     """Cells that were saved with what they printed."""
     return [c.source for c in code_cells(notebook) if c.outputs or c.execution_count]
@@ -34,8 +41,7 @@ def redefinitions(notebook):
     """Public names of the package that a chapter defines a second time."""
     names = set()
     for cell in code_cells(notebook):
-        lines = [line for line in cell.source.splitlines() if not line.startswith("%")]
-        for node in ast.walk(ast.parse("\n".join(lines))):
+        for node in ast.walk(ast.parse(without_magics(cell.source))):
             if isinstance(node, ast.FunctionDef | ast.ClassDef):
                 names.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
@@ -71,6 +77,7 @@ def test_there_are_chapters():
         (redefinitions, [new_code_cell("class GPT:\n    pass")]),
         (redefinitions, [new_code_cell("def generate(): ...")]),
         (redefinitions, [new_code_cell("%matplotlib inline\nBlock = 3")]),
+        (redefinitions, [new_code_cell("if True:\n    %pip install x\nBlock = 3")]),
         (crowds, [new_code_cell("1") for _ in range(3)]),
     ],
 )
@@ -92,3 +99,46 @@ def test_every_chapter_is_in_the_table_of_contents():
     contents = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
     pages = {str(p.relative_to(ROOT / "book").with_suffix("")) for p in NOTEBOOKS}
     assert pages <= set(files(contents))
+
+
+def shown(notebook):
+    """What a chapter lists with `show`; of a method, the class it belongs to."""
+    for cell in code_cells(notebook):
+        for node in ast.walk(ast.parse(without_magics(cell.source))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "show":
+                yield from {ast.unparse(arg).split(".")[0] for arg in node.args}
+
+
+def public_parts():
+    """The public functions and classes of the storeys that the book builds, by storey."""
+    storeys = ("text", "evaluation", "model", "training", "generation")
+    for name in llmlib.__all__:
+        module = getattr(getattr(llmlib, name), "__module__", "").split(".")
+        if module[0] == "llmlib" and module[1] in storeys:
+            yield name, module[1]
+
+
+def in_order():
+    """The chapters in the order of the table of contents."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text("utf-8"))
+    files = [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    notebooks = [ROOT / "book" / f"{file}.ipynb" for file in files]
+    return [path for path in notebooks if path.exists()]
+
+
+def test_each_public_part_is_shown_in_one_chapter():
+    places = defaultdict(set)
+    for path in in_order():
+        for name in shown(nbformat.read(path, as_version=4)):
+            places[name].add(path.stem)
+    parts = dict(public_parts())
+    assert len(parts) > 40
+    assert {name: places[name] for name in parts if len(places[name]) != 1} == {}
+
+
+def test_chapters_follow_the_storeys():
+    """Text before evaluation before the model, and so on: by the folder of each chapter."""
+    folders = [path.parent.name for path in in_order()]
+    order = ["text", "evaluation", "model", "training", "generation", "inside"]
+    assert [*dict.fromkeys(folders)] == order
+    assert folders == sorted(folders, key=order.index)

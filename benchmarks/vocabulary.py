@@ -1,0 +1,194 @@
+"""Vocabularies: what GPT-2's makes of several kinds of text, and how large one should be.
+
+    LLMLIB_DATA=folder python -m benchmarks.vocabulary
+
+`folder/gpt2` holds GPT-2's two files, vocab.json and merges.txt. The study of sizes
+trains the same small GPT over vocabularies of 256 tokens and more, on the stories, each
+with the same number of FLOPs. Equal text would not do: a model over bytes would get four
+times the arithmetic of one over words. All have a context of as many tokens, so that
+with longer tokens a model also sees further back, as it does in practice. Takes about
+five minutes on one core.
+"""
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from llmlib import (
+    GPT,
+    BPETokenizer,
+    StoryGrammar,
+    Trainer,
+    bits_per_character,
+    fast_recipe,
+    load_corpus,
+    mean_loss,
+    size_report,
+    token_ids,
+)
+from llmlib.training.recipes import Recipe
+
+RESULTS = Path(__file__).parent / "results" / "vocabulary.json"
+SIZES = (256, 512, 1024, 2048, 4096)
+SEEDS = range(2)
+LEARNED_FROM = 1_000_000  # characters of the stories, for each vocabulary
+STEPS = 600  # of the smallest vocabulary; the larger ones get as many FLOPs
+N_SCORED = 60  # stories that no model has read
+BLOCK_SIZE = 128
+SHAPE: dict[str, Any] = {"n_layer": 3, "n_head": 4, "n_embd": 64}
+
+# One passage in several languages, so that what it takes to say the same can be compared.
+PASSAGE = {
+    "English": "Every morning the clockmaker opens her window and listens. If the bells "
+    "of the village are late, she laughs, puts on her coat and climbs the tower.",
+    "German": "Jeden Morgen öffnet die Uhrmacherin ihr Fenster und horcht. Wenn die "
+    "Glocken des Dorfes zu spät sind, lacht sie, zieht ihren Mantel an und steigt auf den "
+    "Turm.",
+    "Russian": "Каждое утро часовщица открывает окно и слушает. Если деревенские колокола "
+    "опаздывают, она смеётся, надевает пальто и поднимается на башню.",
+    "Greek": "Κάθε πρωί η ωρολογοποιός ανοίγει το παράθυρό της και ακούει. Αν οι καμπάνες "
+    "του χωριού αργούν, γελάει, φοράει το παλτό της και ανεβαίνει στον πύργο.",
+    "Hindi": "हर सुबह घड़ीसाज़ अपनी खिड़की खोलती है और सुनती है। अगर गाँव की घंटियाँ देर से बजती हैं, "
+    "तो वह हँसती है, अपना कोट पहनती है और मीनार पर चढ़ती है।",
+    "Chinese": "每天早上，钟表匠打开窗户，静静地听。如果村里的钟晚了，她就笑一笑，"
+    "穿上外套，爬上钟楼。",
+    "Japanese": "毎朝、時計職人は窓を開けて耳をすませる。村の鐘が遅れていると、彼女は笑い、"
+    "コートを着て、塔に登る。",
+}
+CODE = '''\
+def count_pairs(words):
+    """How often each pair of neighbours stands in all words."""
+    counts = {}
+    for word, n in words.items():
+        for i in range(len(word) - 1):
+            pair = word[i], word[i + 1]
+            if pair not in counts:
+                counts[pair] = 0
+            counts[pair] += n
+    return counts
+'''
+NUMBERS = "1, 12, 123, 1234, 12345, 2025-11-21, 3.14159265, 0.5 + 0.25 = 0.75, 99.99%\n"
+CUT = (" the clockmaker", " Pennywell", "Pennywell", " 1234567", "naïve", "🦔")
+ODD = " SolidGoldMagikarp"  # a famous one (Rumbelow and Watkins 2023)
+
+
+def measure_gpt2() -> dict[str, Any]:
+    """What is in GPT-2's vocabulary, and how it cuts texts, beside one of the stories."""
+    folder = Path(os.environ.get("LLMLIB_DATA", ".")) / "gpt2"
+    gpt2 = BPETokenizer.from_files(folder / "vocab.json", folder / "merges.txt")
+    train, val = load_corpus("stories").split()
+    ours = BPETokenizer.train(train[:LEARNED_FROM], vocab_size=2048)
+    texts = {
+        "stories": val[:20_000],
+        "Shakespeare": load_corpus("shakespeare").split()[1][:20_000],
+        **PASSAGE,
+        "Python": CODE,
+        "numbers": NUMBERS,
+    }
+    letters = [token for token in gpt2.vocab if token.strip().isalpha()]
+    return {
+        "vocab_size": gpt2.vocab_size,
+        "first_merges": [written(a + b) for a, b in gpt2.merges[:12]],
+        "last_merges": [written(a + b) for a, b in gpt2.merges[-6:]],
+        "after_a_space": sum(token.startswith(b" ") for token in gpt2.vocab),
+        "longest_in_letters": written(max(letters, key=len)),
+        "texts": [
+            {
+                "text": name,
+                "characters": len(text),
+                "bytes": len(text.encode()),
+                "tokens": len(gpt2.encode(text)),
+                "tokens_of_the_stories": len(ours.encode(text)),
+            }
+            for name, text in texts.items()
+        ],
+        "pieces": {text: gpt2.pieces(text) for text in (*CUT, ODD)},
+    }
+
+
+def written(token: bytes) -> str:
+    """A token as text; bytes that are no whole characters as `\\x` and two digits."""
+    return token.decode("utf-8", "backslashreplace")
+
+
+def measure_size(vocab_size: int, seed: int, budget: float) -> dict[str, Any]:
+    """Trains one model with `budget` FLOPs; what it is and how far it got."""
+    stories = load_corpus("stories")
+    train, val = stories.split()
+    scored = stories.documents[-N_SCORED:]
+    tokenizer = BPETokenizer.train(train[:LEARNED_FROM], vocab_size)
+    train_ids, val_ids = token_ids(tokenizer, train), token_ids(tokenizer, val[:60_000])
+
+    def recipe(steps: int) -> Recipe:
+        settings = {"max_iters": steps, "seed": seed, "eval_interval": 10**6}
+        return fast_recipe(tokenizer.vocab_size, BLOCK_SIZE, **SHAPE, **settings)
+
+    steps = round(budget / flops_per_step(recipe(1)))
+    model_config, config = recipe(steps)
+    torch.manual_seed(seed)
+    trainer = Trainer(GPT(model_config), train_ids, val_ids, config)
+    start = time.process_time()  # of the processor, so that others do not count
+    tokens = sum(log.tokens for log in trainer)
+    seconds = time.process_time() - start
+    model = trainer.model
+    return {
+        "wanted": vocab_size,
+        "vocab_size": tokenizer.vocab_size,
+        "seed": seed,
+        "parameters": size_report(model_config).parameters,
+        "steps": steps,
+        "tokens": tokens,
+        "characters": round(tokens * len(train) / len(train_ids)),
+        "seconds": round(seconds, 1),
+        "tokens_per_story": round(len(train_ids) / train.count("\n\n"), 1),
+        "loss": round(mean_loss(model, val_ids), 4),
+        "bits_per_character": round(bits_per_character(model, tokenizer, scored), 4),
+    }
+
+
+def flops_per_step(recipe: Recipe) -> int:
+    """Forward and backward, over all tokens of a batch."""
+    model_config, config = recipe
+    forward = size_report(model_config).flops_per_token
+    return 3 * forward * config.batch_size * model_config.block_size
+
+
+def measure_sizes() -> dict[str, Any]:
+    """Trains all sizes over the seeds, beside the floor of the stories they are scored on."""
+    stories = load_corpus("stories").documents[-N_SCORED:]
+    floor = -sum(map(StoryGrammar().log2_prob, stories)) / sum(map(len, stories))
+    budget = STEPS * flops_per_step(fast_recipe(SIZES[0], BLOCK_SIZE, **SHAPE))
+    runs = []
+    for seed in SEEDS:
+        for vocab_size in SIZES:
+            runs.append(measure_size(vocab_size, seed, budget))
+            print(runs[-1], flush=True)
+    settings = {"block_size": BLOCK_SIZE, **SHAPE, "flops": budget}
+    return {"floor": round(floor, 4), **settings, "runs": runs}
+
+
+def main() -> None:
+    """Measures both and writes the results."""
+    machine = {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "processor": platform.machine(),
+    }
+    record = {
+        "command": "python -m benchmarks.vocabulary",
+        **machine,
+        "gpt2": measure_gpt2(),
+        "sizes": measure_sizes(),
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
