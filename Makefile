@@ -11,7 +11,7 @@ book: .venv/ready ## the book, in _build/html/index.html; chapters execute where
 test: .venv/ready ## the tests that need neither the built book nor its chapters to run
 	$(RUN) pytest -m "not site"
 
-site: book ## the built pages in a browser, Chromium; the chapters from the root
+site: book ## the built pages in a browser, Chromium
 	$(RUN) pytest -m site
 
 check: .venv/ready ## style, types

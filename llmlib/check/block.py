@@ -61,6 +61,10 @@ LAYER_NORM = Check(
             lambda x, gain, bias: standard(x) * gain,
         ),
         (
+            "The rows are standard, but gain and bias are missing.",
+            lambda x, gain, bias: standard(x),
+        ),
+        (
             "Gain and bias are in the wrong order: scale first, then shift.",
             lambda x, gain, bias: (standard(x) + bias) * gain,
         ),
@@ -80,6 +84,12 @@ LAYER_NORM = Check(
                 / (x.var(-1, keepdim=True, correction=0) + 1e-5)
                 * gain
                 + bias
+            ),
+        ),
+        (
+            "This is RMSNorm: LayerNorm subtracts the mean first.",
+            lambda x, gain, bias: (
+                x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * gain + bias
             ),
         ),
         (
@@ -149,6 +159,11 @@ def one_norm(x: Tensor, norm1: Part, attend: Part, norm2: Part, feed: Part) -> T
     return x + feed(norm1(x))
 
 
+def swapped(x: Tensor, norm1: Part, attend: Part, norm2: Part, feed: Part) -> Tensor:
+    """Each part has the norm of the other."""
+    return block(x, norm2, attend, norm1, feed)
+
+
 def bare_feed(x: Tensor, norm1: Part, attend: Part, norm2: Part, feed: Part) -> Tensor:
     """The second part reads the stream as it is."""
     x = x + attend(norm1(x))
@@ -207,6 +222,11 @@ BLOCK = Check(
         (
             "You used the first norm twice: the second has learnt numbers of its own.",
             one_norm,
+        ),
+        (
+            "The norms have changed places: norm1 belongs to attention, norm2 to the "
+            "feed-forward layer.",
+            swapped,
         ),
         (
             "The feed-forward layer reads the stream without a norm.",

@@ -18,6 +18,8 @@ LOSS = Check(
     cases=lambda: [
         (randn(6, 5), torch.tensor([0, 4, 2, 2, 1, 3])),
         (200 * randn(3, 4, seed=1), torch.tensor([1, 0, 3])),
+        (300 + randn(3, 4, seed=2), torch.tensor([2, 2, 0])),
+        (randn(2, 3, seed=3) - torch.tensor([[0.0], [300.0]]), torch.tensor([1, 0])),
     ],
     mistakes=[
         (
@@ -46,6 +48,23 @@ LOSS = Check(
             lambda z, y: (
                 -picked(z.exp() / z.exp().sum(-1, keepdim=True), y).log().mean()
             ),
+        ),
+        *(
+            (
+                "A row far below the largest logit comes out as nan or infinite: take each "
+                "row's own maximum.",
+                lambda z, y, log_shares=log_shares: (
+                    -picked(log_shares(z - z.max()), y).mean()
+                ),
+            )
+            for log_shares in (
+                lambda z: (z.exp() / z.exp().sum(-1, keepdim=True)).log(),
+                lambda z: z - z.exp().sum(-1, keepdim=True).log(),
+            )
+        ),
+        (
+            "You took every row at every target: each row has one target of its own.",
+            lambda z, y: -z.log_softmax(-1)[:, y].mean(),
         ),
         (
             "This is a mean of probabilities: take the logarithm of each, then the mean.",

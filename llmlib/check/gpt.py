@@ -46,6 +46,10 @@ PARAMETERS = Check(
             lambda V, T, C, L: counted(V, T, C, L, norms=0),
         ),
         (
+            "C too few: one norm stands after the last block.",
+            lambda V, T, C, L: counted(V, T, C, L) - C,
+        ),
+        (
             "You counted one block: there are L.",
             lambda V, T, C, L: counted(V, T, C, 1),
         ),

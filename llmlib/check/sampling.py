@@ -8,6 +8,7 @@ from llmlib.generation.sampling import keep_min_p, keep_top_p, soften
 
 P = (0.05, 0.4, 0.1, 0.25, 0.2)
 Q = (0.7, 0.1, 0.1, 0.06, 0.04)
+R = (0.125, 0.5, 0.25, 0.125)  # the third is exactly half the largest
 
 
 def one(kept: Tensor) -> Tensor:
@@ -60,9 +61,17 @@ TEMPERATURE = Check(
 MIN_P = Check(
     "min-p",
     right=lambda p, m: one(keep_min_p(p, m)),
-    cases=lambda: [(torch.tensor(P), 0.3), (torch.tensor(Q), 0.1)],
+    cases=lambda: [
+        (torch.tensor(P), 0.3),
+        (torch.tensor(Q), 0.1),
+        (torch.tensor(R), 0.5),
+    ],
     mistakes=[
         ("What is left does not sum to one.", keep_min_p),
+        (
+            "A token exactly at the border stays: only those below it go.",
+            lambda p, m: one(p * (p > m * p.max())),
+        ),
         (
             "You cut at min_p itself: it is a share of the likeliest token.",
             lambda p, m: one(p * (p >= m)),

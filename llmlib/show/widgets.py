@@ -115,11 +115,11 @@ class AttentionExplorer(Live):
             [head, *(f"{visible(piece)} {weight:.0%}" for piece, weight in best)]
             for head, best in heads.items()
         ]
-        columns = ["", "most", "then", "then"][: len(rows[0])]
+        columns = ["head", "most", "second", "third"][: len(rows[0])]
         last = escape(visible(pieces[-1]))
         stored = (
             f"<p>{escape(text)}</p>{table(columns, rows)}"
-            f"<p>Where each head looks from the last token, {last}.</p>"
+            f"<p>Where each head looks from the last token, “{last}”.</p>"
         )
         super().__init__(stored, title=title, model_name=page.name, text=text)
 
