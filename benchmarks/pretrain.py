@@ -36,13 +36,13 @@ from llmlib import (
 )
 
 PRETRAINED = Path(llmlib.__file__).parent / "pretrained"
-N_STORIES, SEED = 98_000, 1  # more than max_iters · batch_size; no corpus has this seed
+N_STORIES, SEED = 98_000, 1  # max_iters · batch_size and some; no corpus has this seed
 TEST_SEED = 20_000_000  # of stories that are in no corpus
 
 
 def train_stories() -> tuple[GPT, Tokenizer]:
-    """A GPT of under a million parameters, trained longer than in the book, on so many
-    stories that it reads none of them twice.
+    """A GPT of under a million parameters, trained longer than in the book, on more
+    stories. They are drawn with replacement, so about two rows in three are new to it.
     """
     train = StoryGrammar().sample(N_STORIES, seed=SEED)
     _, val = load_corpus("stories").split()

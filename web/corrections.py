@@ -11,6 +11,8 @@ BODY = [
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     # A role that ARIA has retired, within a list that wants items.
     (r'role="doc-biblioentry"', 'role="listitem"'),
+    # A space that stands within the link of a solution's title, where it is underlined.
+    (r'(<p class="admonition-title">[^<]+)(<a [^>]*>) ', r"\1 \2"),
 ]
 # Texts that the theme's templates print as if they were HTML.
 TEXTS = ("pagetitle", "root_title")

@@ -7,6 +7,7 @@ pages are written again when it changes, but nothing is executed.
 """
 
 import hashlib
+from operator import itemgetter
 from pathlib import Path
 
 from docutils import nodes
@@ -18,11 +19,14 @@ BROWSERS = (".js", ".css")
 
 
 def setup(app: Sphinx) -> None:
-    """Names the cache after the code, and ends each executed page with the time it took."""
+    """Names the cache after the code, ends each executed page with the time it took, and
+    keeps the table of these times short.
+    """
     app.add_config_value("code_digest", code_digest(ROOT), "env")
     app.add_config_value("page_digest", page_digest(ROOT), "html")
     app.connect("config-inited", name_cache)
     app.connect("doctree-resolved", add_execution_time)
+    app.connect("doctree-resolved", keep_names_and_times)
 
 
 def code_digest(root: Path) -> str:
@@ -60,3 +64,22 @@ def add_execution_time(app: Sphinx, doctree: nodes.document, docname: str) -> No
         seconds = f"{data['runtime']:.0f} seconds"
         sentence = f"The code of this page ran in {seconds} when the book was built."
         doctree.append(nodes.paragraph("", sentence, classes=["execution-time"]))
+
+
+def keep_names_and_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Leaves the pages and their times in the table of all executions, which is too wide
+    for a phone otherwise.
+    """
+    if "has_exec_table" not in app.env.nb_metadata[docname]:  # type: ignore[attr-defined]
+        return
+    # Its columns: the page, when it ran, by which method, for how long, and how it ended.
+    page_and_time = itemgetter(0, 3)
+    for table in doctree.findall(nodes.table):
+        group = table.next_node(nodes.tgroup)
+        group["cols"] = 2
+        columns = list(group.findall(nodes.colspec))
+        for column in columns:
+            if column not in page_and_time(columns):
+                group.remove(column)
+        for row in list(table.findall(nodes.row)):
+            row[:] = page_and_time(row.children)

@@ -28,6 +28,11 @@ SCHEDULE = Check(
             lambda s: s / WARMUP if s < WARMUP else right(s),
         ),
         (
+            "The last step of the warm-up has all of the rate already: step 10 is the first "
+            "that should, so step s has (s + 1) / 11.",
+            lambda s: (s + 1) / WARMUP if s < WARMUP else right(s),
+        ),
+        (
             "There is no warm-up: the first steps are as long as the longest.",
             lambda s: right(s) if s >= WARMUP else 1.0,
         ),

@@ -19,7 +19,7 @@ from llmlib.text.bpe_files import GPT2_PATTERN
 from llmlib.text.merges import apply_merges, learn_merges
 from llmlib.text.tokenizers import Tokenizer, check_surrogates, check_text
 
-CACHED_PIECES = 2**16  # how many pieces the cache holds at most,
+CACHED_PIECES = 2**17  # how many pieces the cache holds at most,
 CACHED_LENGTH = 64  # each of at most so many characters
 
 

@@ -259,7 +259,12 @@ def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr("llmlib.cli.models.size_report", press)
-    assert main(["info"]) == 130
+    # What a shell starts in the background begins with SIGINT ignored, these tests too.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        assert main(["info"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert one_line(capsys) == "llmlib: stopped\n"
 
 

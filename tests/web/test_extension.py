@@ -1,9 +1,12 @@
 """The Sphinx extension: outputs that follow the code, and buttons that follow the repository."""
 
+import re
+
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from web.corrections import correct
 from web.execution import code_digest, page_digest
 from web.repository import web_address
 
@@ -61,9 +64,23 @@ def test_a_page_that_raises_fails_the_build_and_is_named(build, tmp_path):
     assert "broken on purpose" in run.stdout + run.stderr
 
 
-def test_a_page_that_runs_is_built_with_its_output(build, tmp_path):
+def test_a_page_that_runs_is_built_with_its_output_and_its_time(build, tmp_path):
+    (tmp_path / "times.md").write_text("# Times\n\n```{nb-exec-table}\n```\n")
     run = build(write(tmp_path, "print(6 * 7)"))
     assert run.returncode == 0, run.stdout + run.stderr
     page = (tmp_path / "_build" / "html" / "index.html").read_text("utf-8")
     assert "42" in page
     assert "The code of this page ran in" in page
+    times = (tmp_path / "_build" / "html" / "times.html").read_text("utf-8")
+    columns = re.findall(r"<th\b[^>]*>(.*?)</th>", times)
+    assert [re.sub("<.*?>", "", c) for c in columns] == ["Document", "Run Time (s)"]
+    cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<td>.*?</td>", times)]
+    assert [cells[0], len(cells)] == ["index", 2]
+    assert float(cells[1]) > 0
+
+
+def test_no_space_is_part_of_a_link_in_a_title():
+    title = '<p class="admonition-title">Solution to{}<a href="#x">{}Exercise 1</a></p>'
+    context = {"body": title.format("", " ")}
+    correct(None, "page", "page.html", context, None)
+    assert context["body"] == title.format(" ", "")

@@ -9,7 +9,7 @@ const GPT2_PATTERN =
   String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`;
 
 const LONE_SURROGATE = /\p{Cs}/u;
-const CACHED_PIECES = 2 ** 16; // how many pieces the cache holds at most,
+const CACHED_PIECES = 2 ** 17; // how many pieces the cache holds at most,
 const CACHED_LENGTH = 64; // each of at most so many characters
 
 const encoder = new TextEncoder();

@@ -1,0 +1,79 @@
+"""What every measurement here shares: turns taken in one process, medians with their
+spread, and a description of the machine beside the results.
+"""
+
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def seconds(run: Callable[[], object]) -> float:
+    """How long one call takes."""
+    started = time.perf_counter()
+    run()
+    return time.perf_counter() - started
+
+
+def alternate(
+    runs: Mapping[str, Callable[[], object]], rounds: int = 5, warm_up: bool = True
+) -> dict[str, list[float]]:
+    """The seconds of each of `rounds` calls of each function, in turns: A B A B …, so
+    that a machine whose speed drifts is as unfair to one as to the other.
+    """
+    if warm_up:
+        for run in runs.values():
+            run()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            taken[name].append(seconds(run))
+    return taken
+
+
+def spread(values: list[float], digits: int = 4) -> dict[str, float]:
+    """Median, least and most of some measurements."""
+    numbers = {"median": statistics.median(values), "min": min(values)}
+    return {k: round(v, digits) for k, v in {**numbers, "max": max(values)}.items()}
+
+
+def ratios(slow: list[float], fast: list[float]) -> dict[str, float]:
+    """How many times longer `slow` took than `fast`, round by round."""
+    return spread([a / b for a, b in zip(slow, fast, strict=True)], digits=2)
+
+
+def describe(*packages: str) -> dict[str, Any]:
+    """The machine, and the versions that a measurement ran with."""
+    named = [line for line in _cpuinfo() if line.startswith("model name")]
+    return {
+        "processor": named[0].split(":")[1].strip() if named else platform.machine(),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "bfloat16": torch.backends.mkldnn.is_available()
+        and torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "versions": {name: version(name) for name in ("torch", *packages)},
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def write_results(name: str, record: Mapping[str, Any]) -> Path:
+    """Writes results/NAME.json: the record, under the command that makes it again."""
+    path = RESULTS / f"{name}.json"
+    whole = {"command": f"python -m benchmarks.{name}", **record}
+    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    return path
