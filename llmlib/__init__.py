@@ -18,6 +18,7 @@ from llmlib.evaluation.metrics import (
 )
 from llmlib.evaluation.ngrams import NGram
 from llmlib.generation.decoding import beam_search, generate, generate_batch, write
+from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
 from llmlib.inside.heads import (
     ablate_heads,
@@ -120,6 +121,7 @@ __all__ = [
     "mean_loss",
     "next_token_loss",
     "observe",
+    "packed",
     "perplexity",
     "plain_recipe",
     "plot_attention",

@@ -18,6 +18,7 @@ CHAPTERS = (
     "block",
     "gpt",
     "training",
+    "bug_exercises",
     "sampling",
     "cache",
     "heads",

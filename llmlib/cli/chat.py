@@ -4,13 +4,12 @@ import argparse
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llmlib.cli.generate import add_sampling, read_sampling
+from llmlib.cli.generate import add_model, add_sampling, read_model, read_sampling
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import write
 from llmlib.generation.sampling import Sampling
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import load_model
 
 END = "\n\n"  # a blank line ends a story
 HELP = """Write how a text begins, and the model goes on until a blank line.
@@ -25,9 +24,7 @@ Ctrl-C stops the model in mid-sentence."""
 def add_commands(commands: Any) -> None:
     """Add ``chat`` to the command line."""
     parser = commands.add_parser("chat", help="write a story together, turn by turn")
-    parser.add_argument(
-        "--model", default="stories", help="a folder, or a shipped model"
-    )
+    add_model(parser)
     add_sampling(parser, max_new_tokens=400)
     parser.set_defaults(run=run)
 
@@ -39,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(
             f"--max-new-tokens must be at least 1, got {arguments.max_new_tokens}"
         )
-    model, tokenizer = load_model(arguments.model)
+    model, tokenizer = read_model(arguments)
     chat = Chat(model, tokenizer, sampling, arguments.max_new_tokens)
     print(HELP)
     while True:

@@ -112,8 +112,9 @@ class Attention(nn.Module):
         keys and values it holds.
         """
         heads, groups = (self.n_head, self.head_size), (self.n_kv_head, self.head_size)
-        q = self.q_proj(x).unflatten(-1, heads)  # (B, T, H, D)
-        k, v = (p(x).unflatten(-1, groups) for p in (self.k_proj, self.v_proj))
+        q, k, v = self.project(x)
+        q = q.unflatten(-1, heads)  # (B, T, H, D)
+        k, v = k.unflatten(-1, groups), v.unflatten(-1, groups)
         start = 0 if cache is None else cache.length
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)
@@ -128,6 +129,10 @@ class Attention(nn.Module):
         gathered = self.attend(q, k, v, start)
         return self.dropout(self.o_proj(gathered.transpose(1, 2).flatten(2)))
 
+    def project(self, x: Float[Tensor, "B T C"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of each position, their heads side by side."""
+        return self.q_proj(x), self.k_proj(x), self.v_proj(x)
+
     def attend(
         self,
         q: Float[Tensor, "B H T D"],
@@ -138,16 +143,18 @@ class Attention(nn.Module):
         """softmax(Q Kᵀ / √D) V, the queries standing at positions start, start + 1, …
 
         The last three lines are the definition, and what `observe` records. The lines
-        before take the same numbers from PyTorch's fused kernel, where that is faster.
-        The choice never looks at the shapes of tensors.
+        before take the same numbers from PyTorch's fused kernel, where that is faster;
+        a single causal query sees all keys, and needs no mask.
         """
         on_cpu_in_bf16 = (
             q.device.type == "cpu" and q.dtype == torch.bfloat16
         )  # the fused kernel is slow there
         fused = self.record is None and not on_cpu_in_bf16
         p = self.dropout.p if self.training else 0.0
-        if fused and self.mask is causal and start == 0:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=True, dropout_p=p)
+        if fused and self.mask is causal and (start == 0 or q.shape[2] == 1):
+            return F.scaled_dot_product_attention(
+                q, k, v, is_causal=start == 0, dropout_p=p
+            )
         positions = torch.arange(k.shape[2], device=k.device)
         allowed = self.mask(positions[start:, None], positions[None, :])  # (T, S)
         if fused:

@@ -1,8 +1,7 @@
 """Show the code: the source of any part of the package, highlighted, with the place it comes from.
 
 The published page colours the words itself, for light and for dark readers. The rules in
-`STYLE` are the weakest possible (`:where`), so that they speak only where no page does;
-the size of the letters alone is insisted on.
+`STYLE` are the weakest possible (`:where`), so that they speak only where no page does.
 """
 
 import html
@@ -28,8 +27,7 @@ STYLE = "\n".join(
         "<style>",
         ":where(.llmlib-source) { margin: 0 0 1em; }",
         ":where(.llmlib-source figcaption) { font-size: 0.85em; opacity: 0.8; }",
-        # So small that a line of 88 characters fits beside a book's two margins.
-        ".llmlib-source pre { margin: 0.25em 0; overflow-x: auto; font-size: 0.75rem; }",
+        ":where(.llmlib-source pre) { margin: 0.25em 0; overflow-x: auto; }",
         *(
             f":where(.llmlib-source) :where({classes}) "
             f"{{ color: var(--jp-mirror-editor-{kind}-color, {colour}); }}"

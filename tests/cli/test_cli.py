@@ -17,6 +17,7 @@ from llmlib.cli import build_parser, main
 from llmlib.cli.generate import cut
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import beam_search, generate_batch, write
+from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
 from llmlib.text.tokenizers import CharTokenizer
 from llmlib.training.checkpoints import load_model
@@ -570,3 +571,15 @@ def test_ctrl_c_twice_stops_at_once_and_keeps_the_checkpoint(text, tmp_path):
     (kept,) = tmp_path.glob("step-*")
     assert kept.name.startswith("step-00000002-")
     read_checkpoint(kept)
+
+
+def test_weights_in_int8_write_what_the_packed_model_writes(char_model, capsys):
+    model, tokenizer = load_model(char_model)
+    for weights in ("float32", "int8"):
+        words = write(packed(model, weights), tokenizer, "the ", 20, Sampling(seed=2))
+        expected = "".join(words)
+        options = ["--prompt=the ", "--seed=2", "--max-new-tokens=20"]
+        capsys.readouterr()
+        run = ["generate", "--model", str(char_model), f"--weights={weights}", *options]
+        assert main(run) == 0
+        assert capsys.readouterr().out == f"the {expected}\n"

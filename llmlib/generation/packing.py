@@ -1,0 +1,119 @@
+"""The same model with its weights stored for writing: one token at a time, each step
+reads every weight once, and that reading is most of what it costs on a CPU.
+
+    model  --packed-->  the same GPT, forward and parts, only its Linear layers are
+                        "float32": stored column after column   (the same numbers)
+                        "int8":    Int8Linear                   (a quarter of the bytes)
+                        and queries, keys and values come from one matrix
+
+Shapes: B batch, I inputs, O outputs.
+"""
+
+import copy
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from llmlib.evaluation.models import device_of
+from llmlib.model.attention import Attention
+from llmlib.model.gpt import GPT
+
+WEIGHTS = ("float32", "int8")
+BLOCK = 16  # PyTorch's kernel reads so many inputs at once, without looking for the end
+
+
+class Int8Linear(nn.Module):
+    """A Linear layer whose weights are whole numbers from -127 to 127, with one scale
+    for each output::
+
+        y_o = s_o Σ_i q_oi x_i + b_o,    s_o = max_i |w_oi| / 127,    q_oi = round(w_oi / s_o)
+
+    Inputs, scales and results are rounded to bfloat16 (8 bits of precision), sums are
+    float32. Scales from the largest weight of an output are those of LLM.int8()
+    (Dettmers et al. 2022), which rounds the inputs to integers as well.
+    """
+
+    weight: Tensor
+    scale: Tensor
+
+    def __init__(self, linear: nn.Linear) -> None:
+        super().__init__()
+        w = linear.weight.detach().float()  # (O, I)
+        scale = (w.abs().amax(1).clamp(min=1e-30) / 127).bfloat16()
+        q = (w / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+        self.missing = -w.shape[1] % BLOCK  # inputs up to a whole block
+        self.register_buffer("weight", F.pad(q, (0, self.missing)))
+        self.register_buffer("scale", scale)
+        self.bias = linear.bias
+
+    def forward(self, x: Float[Tensor, "*B I"]) -> Float[Tensor, "*B O"]:
+        """What the layer makes of each position, in the type of x."""
+        rows = x.reshape(-1, x.shape[-1])
+        if self.missing:
+            rows = F.pad(rows, (0, self.missing))
+        # always a copy, since the kernel needs rows in one piece at aligned addresses
+        rows = rows.to(torch.bfloat16, copy=True, memory_format=torch.contiguous_format)
+        y = torch._weight_int8pack_mm(rows, self.weight, self.scale).to(x.dtype)
+        y = y.view(*x.shape[:-1], len(self.scale))
+        return y if self.bias is None else y + self.bias
+
+
+class JointAttention(Attention):
+    """Attention with one matrix for queries, keys and values: one product, not three."""
+
+    qkv_proj: nn.Module
+
+    def project(self, x: Float[Tensor, "B T C"]) -> tuple[Tensor, Tensor, Tensor]:
+        """As Attention's, which it replaces."""
+        keys = self.n_kv_head * self.head_size
+        q, k, v = self.qkv_proj(x).split((self.n_head * self.head_size, keys, keys), -1)
+        return q, k, v
+
+
+def packed(model: GPT, weights: str = "int8") -> GPT:
+    """A copy of the model that writes faster on a CPU, for `generate` and the like; not
+    for training or saving.
+
+    ``weights``: "float32" keeps every number, in an order that suits products with a
+    single row. "int8" rounds the matrices, the head among them, and leaves embeddings,
+    norms, attention and cache as they are: a fraction of a per cent in the loss.
+
+    Raises ValueError for other weights and for a model that is not on the CPU.
+    """
+    if weights not in WEIGHTS:
+        raise ValueError(f"weights must be {' or '.join(WEIGHTS)}, not {weights!r}")
+    device = device_of(model)
+    if device.type != "cpu":
+        raise ValueError(f"packed models run on the CPU, and this one is on {device}")
+    model = copy.deepcopy(model).eval()
+    for part in model.modules():
+        if type(part) is Attention:  # a subclass may have its own idea of q, k and v
+            _join(part)
+    for name, part in list(model.named_modules()):
+        if isinstance(part, nn.Linear):
+            small = Int8Linear(part) if weights == "int8" else _by_column(part)
+            model.set_submodule(name, small)
+    return model.requires_grad_(False)
+
+
+def _join(attention: Attention) -> None:
+    """Makes a JointAttention of it."""
+    parts = [attention.q_proj, attention.k_proj, attention.v_proj]
+    joint = nn.Linear(1, 1, bias=False)
+    joint.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
+    if parts[0].bias is not None:
+        joint.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
+    del attention.q_proj, attention.k_proj, attention.v_proj
+    attention.qkv_proj = joint
+    attention.__class__ = JointAttention
+
+
+def _by_column(linear: nn.Linear) -> nn.Linear:
+    """The same layer, the weights of one input side by side. They are new, so that a
+    tied embedding keeps its own.
+    """
+    weight = linear.weight.detach().t().contiguous().t()
+    linear.weight = nn.Parameter(weight)
+    return linear
