@@ -1,0 +1,102 @@
+"""The benchmarks of training run, compare what they say they compare, and find the
+shortest length that reaches a loss.
+"""
+
+import json
+
+import pytest
+import torch
+
+from benchmarks import speedrun, training
+from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
+from llmlib import load_corpus, plain_recipe
+from llmlib.model.gpt import GPT
+from llmlib.text.corpora import CorpusUnavailableError
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """The real text, but a short piece to validate on."""
+    try:
+        load_corpus("shakespeare")
+    except CorpusUnavailableError as error:
+        pytest.skip(str(error))
+    tokenizer, ids, val_ids = training.shakespeare()
+    monkeypatch.setattr(
+        training, "shakespeare", lambda: (tokenizer, ids, val_ids[:500])
+    )
+
+
+def test_both_take_turns(small):
+    threads = torch.get_num_threads()
+    measured = training.measure(training.SECTIONS["1.8976"], seeds=2, quick=True)
+    torch.set_num_threads(threads)
+    assert json.loads(json.dumps(measured)) == measured
+    for runs in measured["runs"].values():
+        assert [run["seed"] for run in runs] == [0, 1]
+        assert all(run["steps"] == 3 and run["seconds"] > 0 for run in runs)
+    assert measured["reached"] == {"ours": 0, "baseline": 0}  # after three steps
+
+
+def test_every_size_of_ours_is_within_the_baselines():
+    allowed = 1.01 * 795_904  # as nanoGPT counts, without positions
+    for settings in training.OURS.values():
+        model_config, _ = training.fast_recipe(65, 64, **settings)
+        config = training.replace(model_config, n_hidden=training.HIDDEN)
+        assert sum(p.numel() for p in GPT(config).parameters()) <= allowed
+
+
+def test_the_baseline_is_gpt2_in_small():
+    config = Baseline()
+    model = BaselineGPT(config)
+    ours, plan = plain_recipe(65, 64)
+    count = sum(p.numel() for p in model.parameters())
+    assert count == sum(p.numel() for p in GPT(ours).parameters())
+    assert count - config.block_size * config.n_embd == 795_904
+    twin = GPT(ours)
+    with torch.no_grad():
+        parts = zip(twin.parameters(), _in_our_order(model), strict=True)
+        for mine, other in parts:
+            mine.copy_(other)
+    ids = torch.randint(65, (2, 64))
+    torch.testing.assert_close(model(ids), twin(ids), rtol=1e-4, atol=1e-5)
+    rates = BaselineTraining(model, torch.zeros(100, dtype=torch.long), config)
+    rates.step = 50
+    assert rates.rate() == pytest.approx(51 / 101 * plan.learning_rate)
+    rates.step = 2000
+    assert rates.rate() == pytest.approx(plan.min_lr)
+
+
+def _in_our_order(model):
+    """The baseline's weights as our GPT names them: embeddings, blocks, norm."""
+    yield model.tokens.weight
+    yield model.positions.weight
+    for block in model.blocks:
+        yield block.ln_1.weight
+        yield from block.attention.qkv.weight.chunk(3)
+        yield block.attention.proj.weight
+        yield block.ln_2.weight
+        yield block.up.weight
+        yield block.proj.weight
+    yield model.norm.weight
+
+
+@pytest.mark.parametrize(("first", "expected"), [(100, 66), (40, 61), (66, 66)])
+def test_the_shortest_length_that_reaches_the_target(monkeypatch, first, expected):
+    rung = speedrun.Rung("made up", first)
+
+    def pretend(rung, steps, seed):
+        return {"steps": steps, "loss": 2.0 if steps >= 60 else 2.2}
+
+    monkeypatch.setattr(speedrun, "run", pretend)
+    runs = speedrun.shortest(rung, seeds=2, target=2.0)
+    assert [run["steps"] for run in runs] == [expected, expected]
+
+
+def test_each_rung_keeps_what_came_before():
+    whole = speedrun.ladder(speedrun.RUNGS)
+    assert [rung.name for rung in whole] == [rung.name for rung in speedrun.RUNGS]
+    assert whole[-1].training["optimizer"] == "muon"
+    assert whole[-1].model["n_layer"] == 2
+    assert whole[0].model["n_layer"] == 4
+    assert "smear" not in whole[-4].model
