@@ -3,7 +3,7 @@ PYTHON ?= python3
 TORCH ?= torch
 RUN = .venv/bin/python -m
 
-.PHONY: book test site check serve clean
+.PHONY: book test site check serve bench clean
 
 book: .venv/ready ## the book, in _build/html/index.html; chapters execute where something changed
 	.venv/bin/jupyter-book build book --config _config.yml --toc $(CURDIR)/_toc.yml --path-output . -W -n --keep-going
@@ -21,6 +21,9 @@ check: .venv/ready ## style, types
 
 serve: book ## the built book on http://localhost:8000
 	$(RUN) http.server 8000 --directory _build/html
+
+bench: .venv/ready ## measures speed against others, for hours; benchmarks/results
+	$(RUN) benchmarks
 
 clean: ## everything that was made here, the environment excepted
 	rm -rf _build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,141 @@
+"""How many tokens a second a training step takes in, what share of the processor's peak
+that is, and how time and memory grow with context, width and batch.
+
+    python -m benchmarks.throughput [--quick]
+
+One thread. The peak is measured: the fastest product of two large matrices. Takes about
+fifteen minutes.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
+from benchmarks.machine import alternate, describe, ratios, spread, write_results
+from llmlib import GPT, Trainer, fast_recipe, size_report
+
+SHAPES = {
+    "0.8 M": {"block_size": 64, "n_layer": 4, "n_embd": 128, "batch_size": 16},
+    "10.7 M": {"block_size": 256, "n_layer": 6, "n_embd": 384, "batch_size": 8},
+}
+HEADS = {"0.8 M": 2, "10.7 M": 6}
+GROWTH = {
+    "block_size": [64, 128, 256, 512, 1024],
+    "n_embd": [128, 192, 256, 384, 512, 768],
+    "batch_size": [1, 2, 4, 8, 16, 32, 64],
+}
+MIDDLE = {"block_size": 128, "n_layer": 4, "n_embd": 128, "batch_size": 8}
+"""The point from which each of them grows."""
+
+
+def peak(dtype: torch.dtype, size: int = 1024, rounds: int = 20) -> float:
+    """FLOPs a second of the fastest product of two square matrices."""
+    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
+    taken = alternate({"product": lambda: a @ b}, rounds)["product"]
+    return 2 * size**3 / min(taken)
+
+
+def make_trainer(shape: dict[str, int], n_head: int = 2) -> Trainer:
+    """A training with the fast recipe on ids without sense, which cost the same."""
+    model_config, config = fast_recipe(
+        65,
+        shape["block_size"],
+        n_layer=shape["n_layer"],
+        n_head=n_head,
+        n_embd=shape["n_embd"],
+        batch_size=shape["batch_size"],
+        max_iters=10**6,
+        eval_interval=10**6,
+    )
+    ids = torch.randint(65, (100_000,))
+    return Trainer(GPT(model_config), ids, ids[:2000], config)
+
+
+def make_baseline(shape: dict[str, int], n_head: int) -> BaselineTraining:
+    """The baseline at the same shape, with heads and batch of its own recipe's kind."""
+    config = replace(Baseline(), n_head=n_head, max_iters=10**6, **shape)
+    return BaselineTraining(BaselineGPT(config), torch.randint(65, (100_000,)), config)
+
+
+def compare(name: str, rounds: int) -> dict[str, Any]:
+    """Steps of ours and of the baseline in turns: tokens a second, share of the peak."""
+    shape, heads = SHAPES[name], HEADS[name]
+    ours, theirs = make_trainer(shape, heads), make_baseline(shape, max(4, heads))
+    taken = alternate(
+        {"ours": lambda: next(ours), "baseline": lambda: next(theirs)}, rounds
+    )
+    tokens = shape["batch_size"] * shape["block_size"]
+    flops = 3 * tokens * size_report(ours.model.config).flops_per_token
+    rate = {who: spread([tokens / s for s in taken[who]], 0) for who in taken}
+    return {
+        "shape": shape,
+        "tokens a second": rate,
+        "times faster": ratios(taken["baseline"], taken["ours"]),
+        "FLOPs a second": spread([flops / s for s in taken["ours"]], 0),
+    }
+
+
+def grow(quick: bool) -> dict[str, list[dict[str, Any]]]:
+    """Each of GROWTH by itself, every point in a process of its own, whose memory it is."""
+    curves: dict[str, list[dict[str, Any]]] = {}
+    for name, values in GROWTH.items():
+        curves[name] = []
+        for value in values[:2] if quick else values:
+            shape = json.dumps(MIDDLE | {name: value})
+            command = [sys.executable, "-m", "benchmarks.throughput", "--one", shape]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            curves[name].append({name: value} | json.loads(done.stdout))
+            print(curves[name][-1], flush=True)
+    return curves
+
+
+def one_point(shape: dict[str, int], steps: int = 8) -> dict[str, Any]:
+    """Tokens a second and megabytes of a few steps, beyond what a process begins with."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    trainer = make_trainer(shape)
+    taken = alternate({"step": lambda: next(trainer)}, steps)["step"]
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    tokens = shape["batch_size"] * shape["block_size"]
+    flops = 3 * size_report(trainer.model.config).flops_per_token
+    return {
+        "tokens a second": spread([tokens / s for s in taken], 0),
+        "megabytes": round((after - before) / 1024, 1),
+        "FLOPs a token": flops,
+    }
+
+
+def main() -> None:
+    """Measures all, prints it and writes the results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a few steps of each")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    if options.one:
+        print(json.dumps(one_point(json.loads(options.one))))
+        return
+    record: dict[str, Any] = {"machine": describe()}
+    record["peak"] = {
+        "float32": round(peak(torch.float32)),
+        "bfloat16": round(peak(torch.bfloat16)),
+    }
+    rounds = 2 if options.quick else 15
+    record["steps"] = {name: compare(name, rounds) for name in SHAPES}
+    for name, measured in record["steps"].items():
+        share = measured["FLOPs a second"]["median"] / record["peak"]["bfloat16"]
+        measured["share of the bfloat16 peak"] = round(share, 3)
+        print(name, measured, flush=True)
+    record["growth"] = grow(options.quick)
+    if not options.quick:
+        write_results("throughput", record)
+
+
+if __name__ == "__main__":
+    main()

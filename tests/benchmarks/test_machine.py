@@ -1,0 +1,61 @@
+"""What the measurements share."""
+
+import json
+from importlib import import_module
+from pathlib import Path
+
+import benchmarks
+from benchmarks import __main__ as everything
+from benchmarks import machine, startup, throughput
+
+
+def test_turns_are_taken():
+    calls = []
+    runs = {name: lambda name=name: calls.append(name) for name in "AB"}
+    taken = machine.alternate(runs, rounds=3)
+    assert "".join(calls) == "AB" * 4  # the first pair is to warm up
+    assert {name: len(seconds) for name, seconds in taken.items()} == {"A": 3, "B": 3}
+
+
+def test_spread_and_ratios():
+    assert machine.spread([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0}
+    slow, fast = [10.0, 30.0], [5.0, 10.0]
+    assert machine.ratios(slow, fast) == {"median": 2.5, "min": 2.0, "max": 3.0}
+
+
+def test_results_say_how_they_were_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    path = machine.write_results("name", {"machine": machine.describe("torch")})
+    record = json.loads(path.read_text())
+    assert record["command"] == "python -m benchmarks.name"
+    assert record["machine"]["threads"] >= 1
+
+
+def test_every_measurement_is_run_by_the_whole():
+    modules = {path.stem for path in Path(benchmarks.__file__).parent.glob("*.py")}
+    runnable = {
+        name
+        for name in modules - {"__init__", "__main__", "pretrain"}
+        if hasattr(import_module(f"benchmarks.{name}"), "main")
+    }
+    assert set(everything.NAMES) == runnable
+    assert set(everything.NAMES) >= everything.QUICK
+
+
+def test_startup_runs(monkeypatch, capsys):
+    imports = {"torch": "pass", "torch, llmlib": "pass"}
+    monkeypatch.setattr(startup, "IMPORTS", imports)
+    monkeypatch.setattr("sys.argv", ["startup", "--quick"])
+    startup.main()
+    assert "llmlib adds" in capsys.readouterr().out
+
+
+def test_a_step_is_compared_and_a_point_measured(monkeypatch):
+    small = {"block_size": 16, "n_layer": 1, "n_embd": 32, "batch_size": 2}
+    monkeypatch.setitem(throughput.SHAPES, "0.8 M", small)
+    measured = throughput.compare("0.8 M", rounds=2)
+    assert measured["times faster"]["median"] > 0
+    assert measured["FLOPs a second"]["min"] > 0
+    point = throughput.one_point(small, steps=2)
+    assert point["FLOPs a token"] > 0
+    assert json.loads(json.dumps(point)) == point
