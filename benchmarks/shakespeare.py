@@ -13,16 +13,8 @@ from typing import Any
 
 import torch
 
-from llmlib import (
-    GPT,
-    CharTokenizer,
-    Trainer,
-    fast_recipe,
-    load_corpus,
-    plain_recipe,
-    size_report,
-    token_ids,
-)
+from benchmarks.training import shakespeare, train
+from llmlib import fast_recipe, plain_recipe
 
 RESULTS = Path(__file__).parent / "results" / "shakespeare.json"
 SEEDS = range(3)
@@ -30,11 +22,7 @@ SEEDS = range(3)
 
 def measure(recipe: str, seed: int) -> dict[str, Any]:
     """Trains one model from one seed; what it is and how far it got."""
-    corpus = load_corpus("shakespeare")
-    tokenizer = CharTokenizer.train(corpus.text)
-    cut = int(0.9 * len(corpus.text))  # where nanoGPT cuts, so that losses compare
-    train_ids = token_ids(tokenizer, corpus.text[:cut])
-    val_ids = token_ids(tokenizer, corpus.text[cut:])
+    tokenizer, _, _ = shakespeare()
     settings: dict[str, Any] = {"seed": seed, "eval_interval": 10**6}
     if recipe == "plain":
         model_config, config = plain_recipe(tokenizer.vocab_size, 64, **settings)
@@ -42,20 +30,12 @@ def measure(recipe: str, seed: int) -> dict[str, Any]:
         model_config, config = fast_recipe(
             tokenizer.vocab_size, 64, max_iters=150, **settings
         )
-    torch.manual_seed(seed)
-    trainer = Trainer(GPT(model_config), train_ids, val_ids, config)
-    logs = list(trainer)
     return {
         "recipe": recipe,
-        "seed": seed,
-        "parameters": size_report(model_config).parameters,
-        "steps": config.max_iters,
         "batch_size": config.batch_size,
         "block_size": 64,
-        "tokens": sum(log.tokens for log in logs),
-        "seconds": round(sum(log.seconds for log in logs), 1),
-        "precision": trainer.config.precision,
-        "loss": round(logs[-1].val_loss or float("nan"), 4),
+        "precision": config.resolved().precision,
+        **train(model_config, config),
     }
 
 

@@ -9,19 +9,17 @@ import torch
 
 from benchmarks import speedrun, training
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
-from llmlib import load_corpus, plain_recipe
+from llmlib import plain_recipe
 from llmlib.model.gpt import GPT
-from llmlib.text.corpora import CorpusUnavailableError
 
 
 @pytest.fixture
-def small(monkeypatch):
-    """The real text, but a short piece to validate on."""
-    try:
-        load_corpus("shakespeare")
-    except CorpusUnavailableError as error:
-        pytest.skip(str(error))
+def small(stand_in, monkeypatch):
+    """Another text, and a short piece of it to validate on."""
+    stand_in(training)
+    training.shakespeare.cache_clear()
     tokenizer, ids, val_ids = training.shakespeare()
+    training.shakespeare.cache_clear()
     monkeypatch.setattr(
         training, "shakespeare", lambda: (tokenizer, ids, val_ids[:500])
     )

@@ -17,8 +17,6 @@ from llmlib.model.cache import KVCache
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
-from llmlib.text.batches import token_ids
-from llmlib.text.corpora import CorpusUnavailableError, load_corpus
 from llmlib.training.checkpoints import load_model
 
 GREEDY = Sampling(temperature=0)
@@ -116,13 +114,11 @@ def test_int8_linear_takes_what_linear_takes():
 
 
 @pytest.mark.parametrize("name", ["shakespeare", "stories"])
-def test_int8_predicts_held_out_text_as_well(name):
+def test_int8_predicts_as_well(name):
+    """On what the model itself draws, nothing can predict better than the model."""
     model, tokenizer = load_model(name)
-    try:
-        _, val = load_corpus(name).split()
-    except CorpusUnavailableError as error:
-        pytest.skip(str(error))
-    ids = token_ids(tokenizer, val[:8000])
+    drawn = generate(model, tokenizer.start_ids, 1500, Sampling(seed=0))
+    ids = torch.tensor([*tokenizer.start_ids, *drawn])
     assert mean_loss(packed(model), ids) < 1.005 * mean_loss(model, ids)
 
 
