@@ -95,6 +95,8 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
         if isinstance(part, nn.Linear):
             small = Int8Linear(part) if weights == "int8" else _by_column(part)
             model.set_submodule(name, small)
+        elif isinstance(part, nn.Dropout):  # which only takes time here
+            model.set_submodule(name, nn.Identity())
     return model.requires_grad_(False)
 
 

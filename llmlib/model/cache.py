@@ -93,8 +93,8 @@ class LayerCache:
         """Write the keys and values of T new positions; give back all so far, the new
         ones included.
         """
-        end = self.length + k.shape[2]
+        start, time = self.length, k.shape[2]
         keys, values = self.cache.keys[self.index], self.cache.values[self.index]
-        keys[:, :, self.length : end] = k
-        values[:, :, self.length : end] = v
-        return keys[:, :, :end], values[:, :, :end]
+        keys.narrow(2, start, time).copy_(k)
+        values.narrow(2, start, time).copy_(v)
+        return keys.narrow(2, 0, start + time), values.narrow(2, 0, start + time)
