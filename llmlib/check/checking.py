@@ -19,6 +19,7 @@ CHAPTERS = (
     "gpt",
     "training",
     "bug_exercises",
+    "speedrun",
     "sampling",
     "cache",
     "heads",

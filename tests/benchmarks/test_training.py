@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import speedrun, training
+from benchmarks import speedrun, sweep, training
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
 from llmlib import plain_recipe
 from llmlib.model.gpt import GPT
@@ -21,7 +21,7 @@ def small(stand_in, monkeypatch):
     tokenizer, ids, val_ids = training.shakespeare()
     training.shakespeare.cache_clear()
     monkeypatch.setattr(
-        training, "shakespeare", lambda: (tokenizer, ids, val_ids[:500])
+        training, "shakespeare", lambda tuning=False: (tokenizer, ids, val_ids[:500])
     )
 
 
@@ -79,16 +79,46 @@ def _in_our_order(model):
     yield model.norm.weight
 
 
-@pytest.mark.parametrize(("first", "expected"), [(100, 66), (40, 61), (66, 66)])
-def test_the_shortest_length_that_reaches_the_target(monkeypatch, first, expected):
-    rung = speedrun.Rung("made up", first)
+@pytest.mark.parametrize("first", [100, 40, 66])
+def test_the_length_that_reaches_the_target_is_found_between_two(first):
+    def pretend(steps, seed):  # reaches it at 60 steps, from whichever seed
+        return {
+            "steps": steps,
+            "loss": speedrun.TARGET + (60 - steps) / 100,
+            "tokens": 10 * steps,
+            "seconds": steps / 5,
+            "parameters": 7,
+        }
 
-    def pretend(rung, steps, seed):
-        return {"steps": steps, "loss": 2.0 if steps >= 60 else 2.2}
+    runs = speedrun.bracket(pretend, first, seeds=2)
+    assert runs[0][0]["steps"] < 60 <= runs[1][0]["steps"]
+    assert runs[0][0]["steps"] > 0.8 * runs[1][0]["steps"]
+    found = speedrun.summary("made up", runs)
+    assert (found["steps"], found["tokens"], found["seconds"]) == (60, 600, 12.0)
+    assert found["seconds by seed"] == [12.0, 12.0]
 
-    monkeypatch.setattr(speedrun, "run", pretend)
-    runs = speedrun.shortest(rung, seeds=2, target=2.0)
-    assert [run["steps"] for run in runs] == [expected, expected]
+
+def test_the_sweep_measures_on_the_tuning_split(monkeypatch):
+    asked = []
+
+    def pretend(settings, seed, tuning=False):
+        asked.append((settings["learning_rate"], settings["min_lr"], tuning))
+        return {"loss": abs(settings["learning_rate"] - 4e-3)}
+
+    monkeypatch.setattr(sweep, "train_baseline", pretend)
+    losses = sweep.sweep(3)
+    assert min(losses, key=lambda rate: losses[rate]) == 4e-3
+    assert all(low == pytest.approx(rate / 10) for rate, low, _ in asked)
+    assert all(tuning for _, _, tuning in asked)
+
+
+def test_what_is_tuned_on_is_not_in_the_table(stand_in):
+    stand_in(training)
+    training.shakespeare.cache_clear()
+    _, ids, _ = training.shakespeare()
+    _, tune_ids, tune_val_ids = training.shakespeare(tuning=True)
+    training.shakespeare.cache_clear()
+    assert torch.equal(torch.cat([tune_ids, tune_val_ids]), ids)
 
 
 def test_each_rung_keeps_what_came_before():
@@ -98,3 +128,4 @@ def test_each_rung_keeps_what_came_before():
     assert whole[-1].model["n_layer"] == 2
     assert whole[0].model["n_layer"] == 4
     assert "smear" not in whole[-4].model
+    assert whole[-3].model["smear"] == 3
