@@ -6,17 +6,12 @@ The plain recipe has the settings of nanoGPT's documented recipe for a CPU: 4 la
 128 channels, context 64, 2,000 steps of 12 rows. Takes about four minutes on two cores.
 """
 
-import json
-import platform
-from pathlib import Path
 from typing import Any
 
-import torch
-
+from benchmarks.machine import describe, write_results
 from benchmarks.training import shakespeare, train
 from llmlib import fast_recipe, plain_recipe
 
-RESULTS = Path(__file__).parent / "results" / "shakespeare.json"
 SEEDS = range(3)
 
 
@@ -46,14 +41,7 @@ def main() -> None:
         for recipe in ("fast", "plain"):
             runs.append(measure(recipe, seed))
             print(runs[-1], flush=True)
-    machine = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
-    }
-    record = {"command": "python -m benchmarks.shakespeare", **machine, "runs": runs}
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_results("shakespeare", {"machine": describe(), "runs": runs})
 
 
 if __name__ == "__main__":

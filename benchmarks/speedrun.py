@@ -1,4 +1,4 @@
-"""From nanoGPT's recipe to the fast one, one change at a time: seconds and tokens until
+"""From nanoGPT's recipe to the fast one, rung by rung: seconds and tokens until
 the validation loss of nanoGPT's recipe on Tiny Shakespeare is reached.
 
     python -m benchmarks.speedrun [--only RUNG ...] [--seeds 3] [--quick]
@@ -20,8 +20,8 @@ from typing import Any
 import torch
 
 from benchmarks.machine import RESULTS, describe, write_results
-from benchmarks.training import train, train_baseline
-from llmlib import GPTConfig, TrainConfig
+from benchmarks.training import shakespeare, train, train_baseline
+from llmlib import plain_recipe
 
 TARGET = 1.8976
 FIRST = "nanoGPT's recipe"
@@ -30,7 +30,9 @@ CLOSER = 0.9
 
 @dataclass(frozen=True)
 class Rung:
-    """One change: fields of GPTConfig and of TrainConfig, and a length to begin with."""
+    """What it changes of the plain recipe, fields of GPTConfig and of TrainConfig, and a
+    length to begin with.
+    """
 
     name: str
     steps: int
@@ -38,20 +40,8 @@ class Rung:
     training: dict[str, Any] = field(default_factory=dict)
 
 
-PLAIN = Rung(
-    "the same, in two bytes",
-    2050,
-    {"vocab_size": 65, "block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128},
-    {
-        "learning_rate": 1e-3,
-        "min_lr": 1e-4,
-        "beta2": 0.99,
-        "eval_interval": 10**9,
-        "precision": "bfloat16",
-    },
-)
 RUNGS = [
-    PLAIN,
+    Rung("the same, in two bytes", 2050, training={"precision": "bfloat16"}),
     Rung(
         "Muon for the matrices",
         500,
@@ -121,9 +111,13 @@ def ladder(rungs: list[Rung]) -> list[Rung]:
 
 def run(rung: Rung, steps: int, seed: int) -> dict[str, Any]:
     """One training of that length."""
-    warmup = min(rung.training.get("warmup_iters", 100), steps // 10)
-    settings = rung.training | {"warmup_iters": warmup, "seed": seed}
-    return train(GPTConfig(**rung.model), TrainConfig(max_iters=steps, **settings))
+    tokenizer, _, _ = shakespeare()
+    model_config, config = plain_recipe(
+        tokenizer.vocab_size, 64, max_iters=steps, eval_interval=10**9, seed=seed
+    )
+    config = replace(config, **rung.training)
+    config = replace(config, warmup_iters=min(config.warmup_iters, steps // 10))
+    return train(replace(model_config, **rung.model), config)
 
 
 def bracket(

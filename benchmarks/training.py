@@ -67,7 +67,6 @@ class Section:
     target: float
     threads: int = 1
     whole: bool = False
-    theirs: tuple[tuple[str, Any], ...] = ()  # what differs from the documented recipe
 
 
 SECTIONS = {
@@ -163,10 +162,7 @@ def in_a_process(who: str, settings: dict[str, Any], seed: int) -> dict[str, Any
 def measure(section: Section, seeds: int, quick: bool = False) -> dict[str, Any]:
     """Both, in turns, over the seeds."""
     torch.set_num_threads(section.threads)
-    plans = {
-        "ours": OURS[section.target],
-        "baseline": THEIRS[section.target] | dict(section.theirs),
-    }
+    plans = {"ours": OURS[section.target], "baseline": THEIRS[section.target]}
     runs: dict[str, list[dict[str, Any]]] = {"ours": [], "baseline": []}
     for seed in range(seeds):
         for who, plan in plans.items():

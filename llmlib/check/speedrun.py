@@ -9,15 +9,15 @@ from llmlib.check.inputs import randn
 ROUNDS = 8
 
 
-def right(G: Tensor, polynomial: float = 1.5, rounds: int = ROUNDS) -> Tensor:
+def right(G: Tensor, rounds: int = ROUNDS) -> Tensor:
     """Divided by its length, then 1.5 X - 0.5 X Xᵀ X eight times."""
-    return cubic(G / G.norm(), polynomial, rounds)
+    return cubic(G / G.norm(), rounds)
 
 
-def cubic(X: Tensor, a: float = 1.5, rounds: int = ROUNDS) -> Tensor:
+def cubic(X: Tensor, rounds: int = ROUNDS) -> Tensor:
     """The cubic whose fixed point is 1, over and over."""
     for _ in range(rounds):
-        X = a * X - (a - 1) * X @ X.mT @ X
+        X = 1.5 * X - 0.5 * X @ X.mT @ X
     return X
 
 
@@ -74,12 +74,12 @@ def smear(x: Tensor, weight: Tensor) -> Tensor:
     return out
 
 
-def rolled(x: Tensor, weight: Tensor, sign: int = 1) -> Tensor:
+def rolled(x: Tensor, weight: Tensor) -> Tensor:
     """Round the corner, so that the first tokens are handed the last ones."""
-    return x + sum(
-        (weight[j] * x.roll(sign * (j + 1), 1) for j in range(len(weight))),
-        torch.zeros_like(x),
-    )
+    out = x.clone()
+    for j in range(len(weight)):
+        out += weight[j] * x.roll(j + 1, 1)
+    return out
 
 
 def cumulative(x: Tensor, weight: Tensor) -> Tensor:
