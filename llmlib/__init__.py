@@ -54,8 +54,8 @@ from llmlib.show.plots import (
 from llmlib.show.source import show
 from llmlib.text.batches import batch_at, document_starts, token_ids
 from llmlib.text.bpe import BPETokenizer
-from llmlib.text.bpe_files import GPT2_PATTERN
 from llmlib.text.corpora import Corpus, load_corpus
+from llmlib.text.splitting import GPT2_PATTERN
 from llmlib.text.stories import StoryGrammar
 from llmlib.text.tokenizers import (
     CharTokenizer,

@@ -7,16 +7,14 @@ order, are the tokenizer.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 from os import PathLike
 from typing import Any, Self
 
-import regex
-
 from llmlib.text import bpe_files
-from llmlib.text.bpe_files import GPT2_PATTERN
 from llmlib.text.merges import apply_merges, learn_merges
+from llmlib.text.splitting import GPT2_PATTERN, Splitter, compile_special
 from llmlib.text.tokenizers import Tokenizer, check_surrogates, check_text
 
 CACHED_PIECES = 2**17  # how many pieces the cache holds at most,
@@ -50,8 +48,8 @@ class BPETokenizer(Tokenizer):
         self.merges = list(merges)
         self.special_tokens = dict(special_tokens or {})
         self.pattern = pattern
-        self._pattern = _compile_pattern(pattern)
-        self._special = _compile_special(self.special_tokens)
+        self._splitter = Splitter(pattern)
+        self._special = compile_special(self.special_tokens)
 
         special_ids = set(self.special_tokens.values())
         ids = {token: i for i, token in enumerate(self.vocab) if i not in special_ids}
@@ -95,9 +93,9 @@ class BPETokenizer(Tokenizer):
                 f"vocab_size is {vocab_size}, but 256 bytes and {len(special_tokens)} "
                 f"special tokens need at least {256 + len(special_tokens)}"
             )
-        split, special = _compile_pattern(pattern), _compile_special(special_tokens)
+        split, special = Splitter(pattern).split, compile_special(special_tokens)
         parts = special.split(text)[::2] if special else [text]
-        words = Counter(chain.from_iterable(_split(split, part) for part in parts))
+        words = Counter(chain.from_iterable(map(split, parts)))
 
         vocab = [bytes([byte]) for byte in range(256)]
         merges = []
@@ -149,7 +147,7 @@ class BPETokenizer(Tokenizer):
                 if i % 2:
                     ids.append(self.special_tokens[part])
                 else:
-                    pieces = _split(self._pattern, part)
+                    pieces = self._splitter.split(part)
                     ids.extend(
                         chain.from_iterable(map(self._cache.__getitem__, pieces))
                     )
@@ -187,31 +185,3 @@ class _PieceCache(dict[str, list[int]]):
                 self.clear()
             self[piece] = ids
         return ids
-
-
-def _compile_pattern(pattern: str) -> Any:
-    try:
-        compiled = regex.compile(pattern)
-    except regex.error as error:
-        raise ValueError(f"the pattern {pattern!r} is no pattern: {error}") from None
-    if compiled.groups:
-        raise ValueError(f"the pattern {pattern!r} has a capturing group, not (?:...)")
-    return compiled
-
-
-def _compile_special(tokens: Iterable[str]) -> Any:
-    """A pattern whose `split` gives text, special token, text, ...; None for none."""
-    longest_first = sorted(tokens, key=len, reverse=True)
-    if "" in longest_first or len(set(longest_first)) < len(longest_first):
-        raise ValueError(f"special tokens are distinct and not empty: {longest_first}")
-    alternatives = "|".join(map(regex.escape, longest_first))
-    return regex.compile(f"({alternatives})") if longest_first else None
-
-
-def _split(pattern: Any, text: str) -> list[str]:
-    pieces = pattern.findall(text)
-    if "".join(pieces) != text:
-        raise ValueError(
-            f"the pattern {pattern.pattern!r} leaves out characters of the text"
-        )
-    return pieces

@@ -12,9 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-GPT2_PATTERN = (
-    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-)
+from llmlib.text.splitting import GPT2_PATTERN
 
 Vocab = list[bytes]
 Merges = list[tuple[bytes, bytes]]

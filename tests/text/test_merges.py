@@ -9,8 +9,8 @@ import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmlib.text.bpe_files import GPT2_PATTERN
 from llmlib.text.merges import apply_merges, learn_merges
+from llmlib.text.splitting import GPT2_PATTERN
 
 
 def textbook_merges(pieces, n_merges):
