@@ -1,8 +1,8 @@
 """The KV cache: what attention has already computed for the positions behind it, kept
 for those to come.
 
-Shapes: L layers, B batch, K key-value heads, T time, S positions the cache has room
-for, D head size, C channels.
+Shapes: B batch, K key-value heads, T time, S positions the cache has room for, D head
+size, C channels.
 """
 
 from __future__ import annotations
@@ -34,18 +34,14 @@ class KVCache:
             raise ValueError(
                 "a cache needs attention that looks back only, got attention='everything'"
             )
+        shape = batch_size, config.kv_heads, config.block_size, config.head_size
         weight = model.embed_tokens.weight
-        shape = (
-            config.n_layer,
-            batch_size,
-            config.kv_heads,
-            config.block_size,
-            config.head_size,
-        )
-        self.keys: Float[Tensor, "L B K S D"] = torch.zeros(
-            shape, dtype=weight.dtype, device=weight.device
-        )
-        self.values: Float[Tensor, "L B K S D"] = torch.zeros_like(self.keys)
+        self.keys: list[Float[Tensor, "B K S D"]] = [
+            weight.new_zeros(shape) for _ in range(config.n_layer)
+        ]
+        self.values: list[Float[Tensor, "B K S D"]] = [
+            torch.zeros_like(keys) for keys in self.keys
+        ]
         self.recent: Float[Tensor, "B smear C"] = weight.new_zeros(
             batch_size, config.smear, config.n_embd
         )
@@ -53,7 +49,7 @@ class KVCache:
 
     def layer(self, index: int) -> LayerCache:
         """The part that block `index` reads and writes."""
-        return LayerCache(self, index)
+        return LayerCache(self.keys[index], self.values[index], self.length)
 
     def advance(self, length: int) -> None:
         """Count `length` more positions as filled. The model calls this once all its
@@ -70,22 +66,22 @@ class KVCache:
         """Row i becomes what row rows[i] was, as a beam search needs when a beam
         overtakes another.
         """
-        for stored in (self.keys, self.values):
+        for stored in self.keys + self.values:
             filled = stored[..., : self.length, :]
-            filled.copy_(filled[:, rows])
+            filled.copy_(filled[rows])
         self.recent = self.recent[rows]
 
 
 class LayerCache:
-    """One block's view of a KVCache."""
+    """One block's part of a KVCache, of which `length` positions are filled."""
 
-    def __init__(self, cache: KVCache, index: int) -> None:
-        self.cache, self.index = cache, index
-
-    @property
-    def length(self) -> int:
-        """How many positions are already there."""
-        return self.cache.length
+    def __init__(
+        self,
+        keys: Float[Tensor, "B K S D"],
+        values: Float[Tensor, "B K S D"],
+        length: int,
+    ) -> None:
+        self.keys, self.values, self.length = keys, values, length
 
     def append(
         self, k: Float[Tensor, "B K T D"], v: Float[Tensor, "B K T D"]
@@ -94,7 +90,7 @@ class LayerCache:
         ones included.
         """
         start, time = self.length, k.shape[2]
-        keys, values = self.cache.keys[self.index], self.cache.values[self.index]
-        keys.narrow(2, start, time).copy_(k)
-        values.narrow(2, start, time).copy_(v)
-        return keys.narrow(2, 0, start + time), values.narrow(2, 0, start + time)
+        self.keys.narrow(2, start, time).copy_(k)
+        self.values.narrow(2, start, time).copy_(v)
+        end = start + time
+        return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)
