@@ -105,7 +105,7 @@ class Muon(Optimizer):
             by_shape = defaultdict(list)
             for p in group["params"]:
                 if p.grad is not None:
-                    by_shape[tuple(sorted(p.shape))].append(p)
+                    by_shape[p.shape].append(p)
             for matrices in by_shape.values():
                 self._move(
                     matrices, group["lr"], group["momentum"], group["weight_decay"]
@@ -122,15 +122,15 @@ class Muon(Optimizer):
         averages = [self.state[p]["momentum"] for p in matrices]
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
-        wide = torch.stack([g if g.shape[0] <= g.shape[1] else g.mT for g in ahead])
-        directions = orthogonalize(wide.to(self.dtype), self.polynomials)
+        rows, columns = matrices[0].shape
+        batch = torch.stack(ahead).to(self.dtype)
+        if rows <= columns:
+            directions = orthogonalize(batch, self.polynomials)
+        else:
+            directions = orthogonalize(batch.mT, self.polynomials).mT
         for p, direction in zip(matrices, directions, strict=True):
-            rows, columns = p.shape
             p.mul_(1 - lr * weight_decay)
-            p.add_(
-                direction if rows <= columns else direction.mT,
-                alpha=-lr * max(1, rows / columns) ** 0.5,
-            )
+            p.add_(direction, alpha=-lr * max(1, rows / columns) ** 0.5)
 
 
 def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
