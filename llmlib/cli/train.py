@@ -71,6 +71,9 @@ def add_commands(commands: Any) -> None:
             f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper()
         )
     parser.add_argument(
+        "--compile", action="store_true", help="worth it in a training of ten minutes"
+    )
+    parser.add_argument(
         "--save-interval", type=int, help="steps; as --eval-interval by default"
     )
     parser.add_argument(
@@ -115,7 +118,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Trainer, Tokenizer]:
     tokenizer = train_tokenizer(arguments.tokenizer, corpus, arguments.vocab_size)
     halves = corpus.split()
     train_ids, val_ids = (torch.tensor(tokenizer.encode(half)) for half in halves)
-    settings = {name: getattr(arguments, name) for name in SETTINGS}
+    settings = {name: getattr(arguments, name) for name in (*SETTINGS, "compile")}
     settings = {name: value for name, value in settings.items() if value is not None}
     block_size = settings.setdefault("block_size", BLOCK_SIZE)
     check_length(corpus, train_ids, val_ids, block_size)

@@ -29,7 +29,8 @@ class TrainConfig:
     `weight_decay` falls on matrices alone; `beta1` and `beta2` are Adam's. Gradients
     longer than `grad_clip` are shortened to it; 0 leaves them. `precision` "auto" is
     bfloat16 where the processor multiplies it fast; `device` "auto" is the first of
-    cuda, mps, cpu.
+    cuda, mps, cpu. `compile` puts the model through torch.compile, which on a CPU needs
+    a C++ compiler and about a minute before the first step: for long trainings.
 
     Raises ValueError, or TypeError for a wrong type, naming the value and what is
     allowed.
@@ -56,6 +57,7 @@ class TrainConfig:
     eval_interval: int = 250
     precision: str = "auto"
     device: str = "auto"
+    compile: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -102,7 +104,8 @@ class TrainConfig:
         for field in fields(self):
             value = getattr(self, field.name)
             kinds = int | float if field.type is float else field.type
-            if isinstance(value, bool) or not isinstance(value, kinds):  # type: ignore[arg-type]
+            is_bool = isinstance(value, bool)  # which Python takes for an int
+            if is_bool != (field.type is bool) or not isinstance(value, kinds):  # type: ignore[arg-type]
                 kind = getattr(field.type, "__name__", field.type)
                 raise TypeError(f"{field.name} must be {kind}, got {value!r}")
 

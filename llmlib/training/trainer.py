@@ -103,6 +103,7 @@ class Trainer:
             model(self.train_ids[None, : self.block_size].to(config.device))
         bfloat16 = config.precision == "bfloat16"
         self._worker = deepcopy(model).to(torch.bfloat16) if bfloat16 else model
+        self._forward = torch.compile(self._worker) if config.compile else self._worker
         self.optimizers = build_optimizers(model, config)
         self.step = 0
         self.best_step: int | None = None
@@ -165,7 +166,7 @@ class Trainer:
         worker.train()
         total = torch.zeros((), device=config.device)
         for x, y in zip(inputs, targets, strict=True):
-            loss = next_token_loss(worker(x), y) / pieces
+            loss = next_token_loss(self._forward(x), y) / pieces
             loss.backward()
             total += loss.detach()
             if worker is not self.model:

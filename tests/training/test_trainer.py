@@ -2,6 +2,8 @@
 
 import json
 import math
+import subprocess
+import sys
 from dataclasses import asdict
 
 import pytest
@@ -59,6 +61,30 @@ def test_learns(make_trainer, optimizer, precision):
     trainer = make_trainer(optimizer=optimizer, precision=precision, max_iters=60)
     logs = list(trainer)
     assert logs[-1].val_loss < 0.75 * math.log(11)
+
+
+COMPILED = """
+import torch
+from llmlib import GPT, Trainer, fast_recipe
+
+def losses(**settings):
+    shape, config = fast_recipe(11, 8, n_layer=1, n_embd=16, max_iters=6, **settings)
+    torch.manual_seed(0)
+    ids = torch.arange(300) ** 2 % 11
+    trainer = Trainer(GPT(shape), ids, ids[:50], config)
+    return torch.tensor([log.loss for log in trainer])
+
+for precision, rtol in {"float32": 1e-5, "bfloat16": 1e-3}.items():
+    plain, compiled = (losses(precision=precision, compile=c) for c in (False, True))
+    torch.testing.assert_close(compiled, plain, atol=0, rtol=rtol)
+"""
+
+
+def test_a_compiled_training_is_the_same_training():
+    """In a process of its own: what checks types and shapes here cannot be compiled."""
+    command = [sys.executable, "-c", COMPILED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_logs_say_what_happened(make_trainer, ids):
