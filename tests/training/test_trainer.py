@@ -65,6 +65,7 @@ def test_learns(make_trainer, optimizer, precision):
 
 COMPILED = """
 import torch
+from torch._dynamo.utils import counters
 from llmlib import GPT, Trainer, fast_recipe
 
 def losses(**settings):
@@ -77,6 +78,7 @@ def losses(**settings):
 for precision, rtol in {"float32": 1e-5, "bfloat16": 1e-3}.items():
     plain, compiled = (losses(precision=precision, compile=c) for c in (False, True))
     torch.testing.assert_close(compiled, plain, atol=0, rtol=rtol)
+assert counters["stats"]["unique_graphs"] > 0
 """
 
 
