@@ -60,12 +60,12 @@ def measure(quick: bool = False) -> dict[str, Any]:
             name: _speed(*(_tiny(config) if quick else (config, n)), quick)
             for name, (config, n) in SHAPES.items()
         }
-    return {
-        "machine": describe("transformers"),
-        "weights": "random for speed, the shipped models for quality",
-        "speed": speed,
-        "quality": lost,
-    }
+        return {
+            "machine": describe("transformers"),
+            "weights": "random for speed, the shipped models for quality",
+            "speed": speed,
+            "quality": lost,
+        }
 
 
 @contextmanager

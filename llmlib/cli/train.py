@@ -71,7 +71,9 @@ def add_commands(commands: Any) -> None:
             f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper()
         )
     parser.add_argument(
-        "--compile", action="store_true", help="worth it in a training of ten minutes"
+        "--compile",
+        action="store_true",
+        help="wait a minute for shorter steps, in a training of ten minutes or more",
     )
     parser.add_argument(
         "--save-interval", type=int, help="steps; as --eval-interval by default"

@@ -210,8 +210,8 @@ def slots(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, Optimizer]]:
 
 
 def identity(trainer: Trainer) -> dict[str, Any]:
-    """All that a resumed training must share with the one that was saved; the device is
-    not among it.
+    """All that a resumed training must share with the one that was saved; where and how
+    it is computed, `device` and `compile`, are not among it.
     """
     model = unwrapped(trainer.model)
     config = {"vocab_size": model.vocab_size}
@@ -220,7 +220,9 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     same: dict[str, Any] = {"model": type(model).__name__}
     same |= {f"model.{key}": value for key, value in config.items()}
     same |= {
-        key: value for key, value in asdict(trainer.config).items() if key != "device"
+        key: value
+        for key, value in asdict(trainer.config).items()
+        if key not in ("device", "compile")
     }
     same["start_ids"] = trainer.start_ids
     for name, ids in (("train_ids", trainer.train_ids), ("val_ids", trainer.val_ids)):

@@ -236,8 +236,8 @@ class Trainer:
 
         Raises DamagedFileError, naming the newest whole checkpoint before it, if it is
         not what was written; ValueError, naming both values, if it is from another
-        model, config, data or precision (the device may differ). Nothing is changed
-        then.
+        model, config, data or precision (`device` and `compile` may differ). Nothing is
+        changed then.
         """
         path, tensors, record = resuming.read_checkpoint(Path(dir))
         resuming.restore(self, tensors, record, path)

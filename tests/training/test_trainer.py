@@ -64,6 +64,9 @@ def test_learns(make_trainer, optimizer, precision):
 
 
 COMPILED = """
+import shutil
+from functools import partial
+
 import torch
 from torch._dynamo.utils import counters
 from llmlib import GPT, Trainer, fast_recipe
@@ -75,6 +78,8 @@ def losses(**settings):
     trainer = Trainer(GPT(shape), ids, ids[:50], config)
     return torch.tensor([log.loss for log in trainer])
 
+if not (shutil.which("g++") or shutil.which("clang++")):  # then all but the C++
+    torch.compile = partial(torch.compile, backend="aot_eager")
 for precision, rtol in {"float32": 1e-5, "bfloat16": 1e-3}.items():
     plain, compiled = (losses(precision=precision, compile=c) for c in (False, True))
     torch.testing.assert_close(compiled, plain, atol=0, rtol=rtol)
