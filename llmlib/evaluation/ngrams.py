@@ -7,6 +7,7 @@ looking up is a binary search, and both take whole arrays.
 B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -115,6 +116,37 @@ class NGram:
             _interpolate(p[:, n - 2 : n - 1], here[:, n - 2 : n - 1], level, level.top)
             _interpolate(p[:, n - 1 :], here[:, n - 1 :], level, level.lower)
         return torch.from_numpy(np.log(p, out=p))
+
+    def after(self, context: Sequence[int]) -> Float[Tensor, " V"]:
+        """ln p(token) for the token after one row of ids: the last of what a call
+        gives, in a tenth of the time. Raises as a call does.
+        """
+        if not self._levels:
+            raise RuntimeError("nothing has been counted yet: call fit(ids) first")
+        tokens = list(context[-(self.order - 1) :]) if self.order > 1 else []
+        if tokens and not 0 <= min(tokens) <= max(tokens) < self.vocab_size:
+            raise ValueError(f"ids must lie in 0..{self.vocab_size - 1}, not {tokens}")
+        longest = len(tokens) + 1
+        p = np.full(self.vocab_size, 1 / self.vocab_size, dtype=np.float32)
+        for n, level in enumerate(self._levels[:longest], start=1):
+            node = self._node(tokens[longest - n :])
+            if node == NOWHERE:  # nor did any longer context occur
+                break
+            estimate = level.top if n == longest else level.lower
+            here = slice(level.starts[node], level.starts[node + 1])
+            p *= estimate.left[node]
+            p[level.keys[here] % self.vocab_size] += estimate.share[here]
+        return torch.from_numpy(np.log(p, out=p))
+
+    def _node(self, tokens: list[int]) -> int:
+        """Where the tokens stand among all that occurred."""
+        node = 0
+        for level, token in zip(self._levels, tokens, strict=False):
+            key = node * self.vocab_size + token
+            node = int(level.keys.searchsorted(key))
+            if level.keys[node] != key:
+                return NOWHERE
+        return node
 
 
 class _Estimate(NamedTuple):

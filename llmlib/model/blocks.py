@@ -158,14 +158,10 @@ class Smear(nn.Module):
         first position is there.
         """
         reach, time = len(self.weight), x.shape[1]
-        before = (
-            x.new_zeros(x.shape[0], reach, x.shape[2])
-            if cache is None
-            else cache.recent
-        )
-        padded = torch.cat([before, x], dim=1)  # (B, reach + T, C)
-        if cache is not None:
-            cache.recent = padded[:, time:]
+        if cache is None:
+            padded = F.pad(x, (0, 0, reach, 0))  # (B, reach + T, C)
+        else:
+            padded = cache.append_embedded(x, reach)
         for j in range(reach):
             x = x + self.weight[j] * padded[:, reach - 1 - j : reach - 1 - j + time]
         return x

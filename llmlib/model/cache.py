@@ -42,8 +42,10 @@ class KVCache:
         self.values: list[Float[Tensor, "B K S D"]] = [
             torch.zeros_like(keys) for keys in self.keys
         ]
-        self.recent: Float[Tensor, "B smear C"] = weight.new_zeros(
-            batch_size, config.smear, config.n_embd
+        # with a smear, the embeddings too, behind as many zeros as it reaches back
+        places = config.smear + config.block_size if config.smear else 0
+        self.embedded: Float[Tensor, "B places C"] = weight.new_zeros(
+            batch_size, places, config.n_embd
         )
         self.length = 0  # positions filled so far
 
@@ -57,10 +59,22 @@ class KVCache:
         """
         self.length += length
 
+    def take_back(self, length: int) -> None:
+        """Forget the last `length` positions."""
+        self.length -= length
+
     def reset(self) -> None:
         """Forget everything; the room stays."""
-        self.recent.zero_()
         self.length = 0
+
+    def append_embedded(
+        self, x: Float[Tensor, "B T C"], reach: int
+    ) -> Float[Tensor, "B reach_and_T C"]:
+        """Write the embeddings of T new positions; give them back with the `reach`
+        before them, which are zeros at the beginning.
+        """
+        self.embedded.narrow(1, reach + self.length, x.shape[1]).copy_(x)
+        return self.embedded.narrow(1, self.length, reach + x.shape[1])
 
     def reorder(self, rows: Int[Tensor, " B"]) -> None:
         """Row i becomes what row rows[i] was, as a beam search needs when a beam
@@ -69,7 +83,7 @@ class KVCache:
         for stored in self.keys + self.values:
             filled = stored[..., : self.length, :]
             filled.copy_(filled[rows])
-        self.recent = self.recent[rows]
+        self.embedded = self.embedded[rows]
 
 
 class LayerCache:

@@ -104,7 +104,9 @@ def test_equals_the_formula_on_anything(data, order, vocab_size):
     ids = data.draw(st.lists(token, min_size=1, max_size=40))
     row = data.draw(st.lists(token, min_size=1, max_size=8))
     slow = SlowNGram(order, vocab_size, ids)
-    log_p = NGram(order, vocab_size).fit(torch.tensor(ids))(torch.tensor([row]))
+    model = NGram(order, vocab_size).fit(torch.tensor(ids))
+    log_p = model(torch.tensor([row]))
+    assert_close(model.after(row), log_p[0, -1])
     assert log_p.shape == (1, len(row), vocab_size)
     assert_close(log_p.exp().sum(-1), torch.ones(1, len(row)))
     assert_close(log_p[0].exp(), torch.tensor(slow.row(row)))
@@ -138,6 +140,20 @@ def test_any_length_of_row_gives_the_same_predictions():
     assert_close(model(row[:, 100:103])[:, -1], whole[:, 102])
     assert torch.equal(model(row[:, :1]), whole[:, :1])
     assert torch.equal(model(row.view(3, 100))[0], whole[0, :100])
+
+
+def test_after_one_row():
+    _, ids = story_ids(20, 0)
+    model = NGram(4, 100).fit(ids)
+    row = ids[:200].tolist()
+    whole = model(ids[None, :200])[0]
+    for t in range(200):
+        assert_close(model.after(row[: t + 1]), whole[t])
+    assert_close(model.after([]).exp().sum(), torch.tensor(1.0))
+    with pytest.raises(ValueError, match="ids must lie in"):
+        model.after([100])
+    with pytest.raises(RuntimeError, match="call fit"):
+        NGram(2, 5).after([1])
 
 
 def test_beats_add_one_smoothing_and_lower_orders():

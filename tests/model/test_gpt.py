@@ -154,6 +154,18 @@ def test_cache_can_be_reset_and_reordered():
     assert_close(model(ids[:, 6:], cache), expected, atol=1e-10, rtol=1e-10)
 
 
+@pytest.mark.parametrize("config", SHAPES)
+def test_cache_takes_back(config):
+    model = random_model(config)
+    ids = torch.randint(50, (2, 20))
+    cache = KVCache(model, 2)
+    model(ids[:, :9], cache)
+    model(torch.randint(50, (2, 6)), cache)  # guesses, all of them wrong
+    cache.take_back(6)
+    assert cache.length == 9
+    assert_close(model(ids[:, 9:], cache), model(ids)[:, 9:], atol=1e-10, rtol=1e-10)
+
+
 def test_cache_refuses_what_it_cannot_hold():
     model = random_model(SMALL)
     cache = KVCache(model)
