@@ -8,6 +8,7 @@ NAMES = (
     "bpe",
     "throughput",
     "generation",
+    "guessing",
     "shakespeare",
     "training",
     "speedrun",

@@ -1,0 +1,185 @@
+"""Guess and check: how much sooner a text is written if a model that counts guesses
+ahead, against transformers and against the same model without guesses.
+
+    python -m benchmarks.guessing [--quick]
+
+How many guesses are right depends on what is written, so the model is trained first:
+nanoGPT's shape for Shakespeare, 250 short steps on the training split. Its draft is a
+5-gram model, counted on the same text. Every round writes after another prompt from the
+validation split, greedily and drawn from the model's own distribution; transformers
+writes greedily, in float32 with its own cache. One thread.
+
+Takes about ten minutes on one free core, half of it training; with --quick seconds, and
+no results are written.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from benchmarks.elsewhere import to_transformers, write_with
+from benchmarks.generation import SMALL, one_thread
+from benchmarks.machine import alternate, describe, ratios, spread, write_results
+from llmlib import (
+    GPT,
+    CharTokenizer,
+    GPTConfig,
+    NGram,
+    Sampling,
+    Trainer,
+    bits_per_character,
+    fast_recipe,
+    generate,
+    load_corpus,
+    packed,
+)
+from llmlib.generation.speculation import GUESSES
+
+STEPS, BATCH_SIZE = 250, 6
+ORDER = 5
+PROMPT, N_TOKENS, N_PROMPTS = 8, 200, 20
+SAMPLINGS = {"greedy": Sampling(temperature=0), "drawn": Sampling(seed=0)}
+Writer = Callable[[torch.Tensor], list[int]]
+TINY = replace(SMALL, block_size=64, n_layer=1, n_head=2, n_embd=32)
+
+
+def measure(quick: bool = False) -> dict[str, Any]:
+    """Tokens per second with and without guesses, times transformers'."""
+    corpus = load_corpus("shakespeare")
+    train, val = corpus.split()
+    tokenizer = CharTokenizer.train(train + val)
+    n, n_prompts, rounds = (9, 2, 2) if quick else (N_TOKENS, N_PROMPTS, 10)
+    prompts = [
+        torch.tensor(tokenizer.encode(val[i : i + PROMPT]))
+        for i in range(0, n_prompts * 5_000, 5_000)
+    ]
+    with one_thread():
+        ids = torch.tensor(tokenizer.encode(train))
+        model = _trained(tokenizer.vocab_size, ids, quick)
+        draft = NGram(ORDER, tokenizer.vocab_size).fit(ids)
+        paths = {kind: packed(model, kind) for kind in ("float32", "int8")}
+        return {
+            "machine": describe("transformers"),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "trained for": 2 if quick else STEPS,
+            "bits per character": round(
+                bits_per_character(model, tokenizer, val[:9_000]), 3
+            ),
+            "draft": f"{ORDER}-gram, {GUESSES} guesses",
+            "new tokens": n,
+            "rounds": rounds,
+            "speed": _speed(model, paths, draft, prompts[:rounds], n),
+            "readings": {
+                kind: {
+                    how: _readings(path, draft, prompts, n, sampling)
+                    for how, sampling in SAMPLINGS.items()
+                }
+                for kind, path in paths.items()
+            },
+        }
+
+
+def _trained(vocab_size: int, ids: torch.Tensor, quick: bool) -> GPT:
+    """nanoGPT's shape after a short training."""
+    torch.manual_seed(0)
+    shape: GPTConfig = replace(TINY if quick else SMALL, vocab_size=vocab_size)
+    steps = 2 if quick else STEPS
+    _, config = fast_recipe(vocab_size, max_iters=steps, batch_size=BATCH_SIZE)
+    model = GPT(shape)
+    for _ in Trainer(model, ids, ids[: shape.block_size + 1], config):
+        pass
+    return model.eval()
+
+
+def _speed(
+    model: GPT, paths: dict[str, GPT], draft: NGram, prompts: list[torch.Tensor], n: int
+) -> dict[str, Any]:
+    """All ways of writing in turns, each round after another prompt."""
+    theirs = to_transformers(model)
+    writers: dict[str, Writer] = {
+        "transformers": lambda ids: write_with(theirs, ids[None], n)[0]
+    }
+    for kind, path in paths.items():
+        for how, sampling in SAMPLINGS.items():
+            writers[f"{kind}, {how}"] = _writer(path, n, sampling, None)
+            writers[f"{kind}, {how}, draft"] = _writer(path, n, sampling, draft)
+    for write in writers.values():
+        write(prompts[0])  # the first tokens of all are slow
+    runs = {name: _in_turn(write, prompts) for name, write in writers.items()}
+    taken = alternate(runs, len(prompts), warm_up=False)
+    return {
+        name: {
+            "tokens per second": spread([n / s for s in seconds], digits=1),
+            "ratio": ratios(taken["transformers"], seconds),
+        }
+        for name, seconds in taken.items()
+    }
+
+
+def _writer(path: GPT, n: int, sampling: Sampling, draft: NGram | None) -> Writer:
+    return lambda ids: list(generate(path, ids, n, sampling, draft))
+
+
+def _in_turn(write: Writer, prompts: list[torch.Tensor]) -> Callable[[], Any]:
+    """A function whose every call writes after the next prompt."""
+    left = iter(prompts)
+    return lambda: write(next(left))
+
+
+def _readings(
+    path: GPT, draft: NGram, prompts: list[torch.Tensor], n: int, sampling: Sampling
+) -> dict[str, Any]:
+    """How often the model is read for a token, and how many texts are the same as
+    without guesses.
+    """
+    calls: list[int] = []
+    plain = [_writer(path, n, sampling, None)(ids) for ids in prompts]
+    hook = path.register_forward_hook(lambda *call: calls.append(1))
+    guessed = [_writer(path, n, sampling, draft)(ids) for ids in prompts]
+    hook.remove()
+    same = [a == b for a, b in zip(plain, guessed, strict=True)]
+    return {
+        "tokens per reading": round(n * len(prompts) / len(calls), 2),
+        "texts": len(prompts),
+        "texts the same": sum(same),
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """Medians with their spread, times transformers, and how often a model is read."""
+    lines = [
+        f"{record['parameters']:,} parameters, {record['trained for']} steps, "
+        f"{record['bits per character']} bits per character; draft: {record['draft']}"
+    ]
+    for name, result in record["speed"].items():
+        speed, ratio = result["tokens per second"], result["ratio"]
+        lines.append(
+            f"  {name:24} {speed['median']:8.1f} tokens/s "
+            f"({speed['min']:.1f} to {speed['max']:.1f})"
+            f"  {ratio['median']:6.2f} times transformers"
+        )
+    for kind, ways in record["readings"].items():
+        for how, result in ways.items():
+            lines.append(
+                f"  {kind}, {how}: {result['tokens per reading']} tokens per reading, "
+                f"{result['texts the same']} of {result['texts']} texts the same"
+            )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, prints and writes the results."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny shapes, no results")
+    quick = parser.parse_args(arguments).quick
+    record = measure(quick)
+    print(table(record))
+    if not quick:
+        write_results("guessing", record)
+
+
+if __name__ == "__main__":
+    main()
