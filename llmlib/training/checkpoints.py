@@ -36,7 +36,8 @@ def save_model(
     a mixed or damaged set is never loaded.
 
     Raises TypeError for another model than a GPT, ValueError if the tokenizer's
-    vocabulary is not the model's, CannotWriteError if the folder cannot be written.
+    vocabulary is not the model's and for weights that its config does not describe, as
+    those of a packed model, CannotWriteError if the folder cannot be written.
     """
     gpt = unwrapped(model)
     if not isinstance(gpt, GPT):
@@ -45,8 +46,15 @@ def save_model(
     with tempfile.TemporaryDirectory() as scratch:
         tokenizer.save(Path(scratch) / "tokenizer.json")
         text = (Path(scratch) / "tokenizer.json").read_bytes()
-    tensors = {name: t.to(dtype).contiguous() for name, t in weights(gpt).items()}
     config = asdict(gpt.config)
+    try:
+        described = weights(outline(config, "its config"))
+        check_fit(described, weights(gpt), "what is to be saved")
+    except ValueError as error:  # it could not be loaded again
+        raise ValueError(
+            f"{error} by its config; of a packed model, save the one it was made from"
+        ) from None
+    tensors = {name: t.to(dtype).contiguous() for name, t in weights(gpt).items()}
     files = {
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
         "tokenizer.json": text,
@@ -129,7 +137,7 @@ def check_digests(
             )
 
 
-def outline(values: dict[str, Any], origin: Path) -> GPT:
+def outline(values: dict[str, Any], origin: object) -> GPT:
     """The model that a config describes, without memory for its weights: a wrong config
     cannot claim more than the weights on disk have. ValueError names the origin.
     """

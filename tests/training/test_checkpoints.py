@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
 
+from llmlib.generation.packing import packed
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import CharTokenizer
@@ -244,4 +245,7 @@ def test_save_model_refuses(tokenizer, tmp_path):
         save_model(nn.Linear(2, 2), tokenizer, tmp_path)
     with pytest.raises(ValueError, match="vocabulary of 9, the model one of 8"):
         save_model(model, CharTokenizer.train(TEXT + "x"), tmp_path)
+    for kind in ("float32", "int8"):
+        with pytest.raises(ValueError, match=r"lacks .*; of a packed model, save the"):
+            save_model(packed(model, kind), tokenizer, tmp_path)
     assert list(tmp_path.iterdir()) == []
