@@ -11,7 +11,6 @@ GPT-2's pattern. That the ids and the textbook's merges are the same is checked.
 about five minutes on one free core; with --quick seconds, and no results are written.
 """
 
-import argparse
 import hashlib
 import os
 from collections import Counter
@@ -26,7 +25,7 @@ import regex
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks.diverse import N_BYTES, diverse_text
-from benchmarks.machine import alternate, describe, ratios, spread, write_results
+from benchmarks.machine import alternate, describe, ratios, report, spread
 from llmlib import GPT2_PATTERN, BPETokenizer, load_corpus
 from llmlib.text.bpe_files import write_bytes
 from llmlib.text.merges import Pair, learn_merges
@@ -229,13 +228,8 @@ def table(record: dict[str, Any]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="small texts, no results")
-    quick = parser.parse_args(arguments).quick
-    record = measure(quick)
-    print(table(record))
-    if not quick:
-        write_results("bpe", record)
+    """Measures, prints and writes the results."""
+    report("bpe", __doc__, measure, table, arguments)
 
 
 if __name__ == "__main__":

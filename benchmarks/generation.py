@@ -14,7 +14,6 @@ Takes about six minutes on one free core; with --quick seconds, and no results a
 written.
 """
 
-import argparse
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,7 @@ from typing import Any
 import torch
 
 from benchmarks.elsewhere import to_transformers, write_with
-from benchmarks.machine import alternate, describe, ratios, spread, write_results
+from benchmarks.machine import alternate, describe, ratios, report, spread
 from llmlib import (
     GPT,
     GPTConfig,
@@ -115,14 +114,15 @@ def _speed(config: GPTConfig, n: int, quick: bool) -> dict[str, Any]:
         "parameters": size_report(config).parameters,
         "new tokens": n,
         "rounds": rounds,
-        "one text": _compare(one, n, rounds),
-        f"{BATCH} texts": _compare(many, n * BATCH, rounds),
+        "one text": speeds(alternate(one, rounds), n),
+        f"{BATCH} texts": speeds(alternate(many, rounds), n * BATCH),
     }
 
 
-def _compare(runs: Runs, n: int, rounds: int) -> dict[str, Any]:
-    """Tokens per second, and times the first run."""
-    taken = alternate(runs, rounds)
+def speeds(taken: dict[str, list[float]], n: int) -> dict[str, Any]:
+    """Tokens per second of each way that wrote n tokens in each of these seconds, and
+    how many times the first way's.
+    """
     first = next(iter(taken))
     return {
         name: {
@@ -173,13 +173,7 @@ def table(record: dict[str, Any]) -> str:
     for shape, results in record["speed"].items():
         for case in ("one text", f"{BATCH} texts"):
             lines.append(f"\n{shape}: {case}, {results['new tokens']} tokens each")
-            for name, result in results[case].items():
-                speed, ratio = result["tokens per second"], result["ratio"]
-                lines.append(
-                    f"  {name:22} {speed['median']:8.1f} tokens/s "
-                    f"({speed['min']:.1f} to {speed['max']:.1f})"
-                    f"  {ratio['median']:6.2f} times transformers"
-                )
+            lines += speed_lines(results[case])
     for model, results in record["quality"].items():
         lines.append(f"\n{model}: {results['bits per character']} bits per character")
         for name in ("packed float32", "packed int8", "bfloat16"):
@@ -193,15 +187,22 @@ def table(record: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def speed_lines(results: dict[str, Any]) -> list[str]:
+    """A line for each way of writing in what `speeds` gives."""
+    lines = []
+    for name, result in results.items():
+        speed, ratio = result["tokens per second"], result["ratio"]
+        lines.append(
+            f"  {name:22} {speed['median']:8.1f} tokens/s "
+            f"({speed['min']:.1f} to {speed['max']:.1f})"
+            f"  {ratio['median']:6.2f} times transformers"
+        )
+    return lines
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measures, prints and writes the results."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="tiny shapes, no results")
-    quick = parser.parse_args(arguments).quick
-    record = measure(quick)
-    print(table(record))
-    if not quick:
-        write_results("generation", record)
+    report("generation", __doc__, measure, table, arguments)
 
 
 if __name__ == "__main__":

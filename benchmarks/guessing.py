@@ -13,7 +13,6 @@ Takes about ten minutes on one free core, half of it training; with --quick seco
 no results are written.
 """
 
-import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -21,8 +20,8 @@ from typing import Any
 import torch
 
 from benchmarks.elsewhere import to_transformers, write_with
-from benchmarks.generation import SMALL, one_thread
-from benchmarks.machine import alternate, describe, ratios, spread, write_results
+from benchmarks.generation import SMALL, one_thread, speed_lines, speeds
+from benchmarks.machine import alternate, describe, report
 from llmlib import (
     GPT,
     CharTokenizer,
@@ -109,14 +108,7 @@ def _speed(
     for write in writers.values():
         write(prompts[0])  # the first tokens of all are slow
     runs = {name: _in_turn(write, prompts) for name, write in writers.items()}
-    taken = alternate(runs, len(prompts), warm_up=False)
-    return {
-        name: {
-            "tokens per second": spread([n / s for s in seconds], digits=1),
-            "ratio": ratios(taken["transformers"], seconds),
-        }
-        for name, seconds in taken.items()
-    }
+    return speeds(alternate(runs, len(prompts), warm_up=False), n)
 
 
 def _writer(path: GPT, n: int, sampling: Sampling, draft: NGram | None) -> Writer:
@@ -152,15 +144,9 @@ def table(record: dict[str, Any]) -> str:
     """Medians with their spread, times transformers, and how often a model is read."""
     lines = [
         f"{record['parameters']:,} parameters, {record['trained for']} steps, "
-        f"{record['bits per character']} bits per character; draft: {record['draft']}"
+        f"{record['bits per character']} bits per character; draft: {record['draft']}",
+        *speed_lines(record["speed"]),
     ]
-    for name, result in record["speed"].items():
-        speed, ratio = result["tokens per second"], result["ratio"]
-        lines.append(
-            f"  {name:24} {speed['median']:8.1f} tokens/s "
-            f"({speed['min']:.1f} to {speed['max']:.1f})"
-            f"  {ratio['median']:6.2f} times transformers"
-        )
     for kind, ways in record["readings"].items():
         for how, result in ways.items():
             lines.append(
@@ -172,13 +158,7 @@ def table(record: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Measures, prints and writes the results."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="tiny shapes, no results")
-    quick = parser.parse_args(arguments).quick
-    record = measure(quick)
-    print(table(record))
-    if not quick:
-        write_results("guessing", record)
+    report("guessing", __doc__, measure, table, arguments)
 
 
 if __name__ == "__main__":

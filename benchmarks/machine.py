@@ -2,6 +2,7 @@
 spread, and a description of the machine beside the results.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -77,3 +78,22 @@ def write_results(name: str, record: Mapping[str, Any]) -> Path:
     whole = {"command": f"python -m benchmarks.{name}", **record}
     path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def report(
+    name: str,
+    description: str | None,
+    measure: Callable[[bool], dict[str, Any]],
+    table: Callable[[dict[str, Any]], str],
+    arguments: list[str] | None,
+) -> None:
+    """What the main of a measurement does: measures, prints the table and, without
+    --quick, writes the results.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, no results")
+    quick = parser.parse_args(arguments).quick
+    record = measure(quick)
+    print(table(record))
+    if not quick:
+        write_results(name, record)

@@ -4,6 +4,7 @@ benchmark runs does not depend on what is written there.
 
 import pytest
 
+from benchmarks import machine
 from llmlib import Corpus, StoryGrammar, load_corpus
 
 
@@ -19,3 +20,25 @@ def stand_in(monkeypatch):
         return play if name == "shakespeare" else load_corpus(name)
 
     return lambda module: monkeypatch.setattr(module, "load_corpus", load)
+
+
+@pytest.fixture
+def check_command(monkeypatch, capsys):
+    """Checks that a module's main prints the table of a record, and writes the record
+    unless it was quick.
+    """
+
+    def check(module, name, record):
+        written = []
+        monkeypatch.setattr(
+            machine, "write_results", lambda *given: written.append(given)
+        )
+        monkeypatch.setattr(module, "measure", lambda quick: record)
+        capsys.readouterr()
+        module.main(["--quick"])
+        assert capsys.readouterr().out == module.table(record) + "\n"
+        assert not written
+        module.main([])
+        assert written == [(name, record)]
+
+    return check

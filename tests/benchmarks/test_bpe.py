@@ -12,10 +12,8 @@ from benchmarks.diverse import diverse_text
 from llmlib.text.merges import learn_merges
 
 
-def test_it_runs(stand_in, monkeypatch, capsys):
+def test_it_runs(stand_in, monkeypatch, check_command):
     stand_in(bpe)
-    written = []
-    monkeypatch.setattr(bpe, "write_results", lambda *record: written.append(record))
     for name in bpe.ONE_THREAD:  # so that they are put back
         monkeypatch.setenv(name, os.environ.get(name, ""))
     record = bpe.measure(quick=True)
@@ -26,12 +24,7 @@ def test_it_runs(stand_in, monkeypatch, capsys):
     table = bpe.table(record)
     for case in [*record["training"], *record["encoding"]]:
         assert f": {case}\n" in table
-    monkeypatch.setattr(bpe, "measure", lambda quick: record)
-    bpe.main(["--quick"])
-    assert capsys.readouterr().out == table + "\n"
-    assert not written
-    bpe.main([])
-    assert written == [("bpe", record)]
+    check_command(bpe, "bpe", record)
 
 
 def test_other_ids_are_no_comparison():

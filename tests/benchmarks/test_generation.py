@@ -12,12 +12,8 @@ from benchmarks.elsewhere import to_transformers, write_with
 from llmlib import GPT, generate
 
 
-def test_it_runs(stand_in, monkeypatch, capsys):
+def test_it_runs(stand_in, check_command):
     stand_in(generation)
-    written = []
-    monkeypatch.setattr(
-        generation, "write_results", lambda *record: written.append(record)
-    )
     threads = torch.get_num_threads()
     record = generation.measure(quick=True)
     assert torch.get_num_threads() == threads
@@ -32,12 +28,7 @@ def test_it_runs(stand_in, monkeypatch, capsys):
     table = generation.table(record)
     for name in ("ours, no cache", "packed int8", "transformers", "bfloat16"):
         assert f"  {name} " in table
-    monkeypatch.setattr(generation, "measure", lambda quick: record)
-    generation.main(["--quick"])
-    assert capsys.readouterr().out == table + "\n"
-    assert not written
-    generation.main([])
-    assert written == [("generation", record)]
+    check_command(generation, "generation", record)
 
 
 @pytest.mark.parametrize("bias", [True, False])

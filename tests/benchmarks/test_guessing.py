@@ -7,12 +7,8 @@ import torch
 from benchmarks import guessing
 
 
-def test_it_runs(stand_in, monkeypatch, capsys):
+def test_it_runs(stand_in, check_command):
     stand_in(guessing)
-    written = []
-    monkeypatch.setattr(
-        guessing, "write_results", lambda *record: written.append(record)
-    )
     threads = torch.get_num_threads()
     record = guessing.measure(quick=True)
     assert torch.get_num_threads() == threads
@@ -26,9 +22,4 @@ def test_it_runs(stand_in, monkeypatch, capsys):
     assert record["readings"]["float32"]["greedy"]["texts the same"] == 2
     table = guessing.table(record)
     assert "  int8, drawn, draft " in table
-    monkeypatch.setattr(guessing, "measure", lambda quick: record)
-    guessing.main(["--quick"])
-    assert capsys.readouterr().out == table + "\n"
-    assert not written
-    guessing.main([])
-    assert written == [("guessing", record)]
+    check_command(guessing, "guessing", record)
