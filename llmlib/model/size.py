@@ -67,16 +67,15 @@ class SizeReport:
         return 4 * self.weight_bytes()
 
     def cache_bytes(self, bytes_per_number: int = 4) -> int:
-        """Memory of a KV cache for one text of the full context."""
+        """Memory of a KV cache for one text of the full context: keys and values, and
+        with a smear the embeddings.
+        """
         config = self.config
-        return (
-            2
-            * config.n_layer
-            * config.kv_heads
-            * config.head_size
-            * config.block_size
-            * bytes_per_number
-        )
+        a_position = 2 * config.n_layer * config.kv_heads * config.head_size
+        numbers = config.block_size * a_position
+        if config.smear:
+            numbers += (config.smear + config.block_size) * config.n_embd
+        return numbers * bytes_per_number
 
     def __str__(self) -> str:
         rows = [

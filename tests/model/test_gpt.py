@@ -229,11 +229,13 @@ def test_size_report_counts_what_torch_counts(config):
     assert str(report.parameters) in str(report).replace(",", "")
 
 
-def test_size_report_counts_the_cache():
-    cache = KVCache(GPT(LLAMA))
-    numbers = sum(stored.numel() for stored in cache.keys + cache.values)
-    assert size_report(LLAMA).cache_bytes() == 4 * numbers
-    assert size_report(LLAMA).cache_bytes(2) == 2 * numbers
+@pytest.mark.parametrize("config", SHAPES)
+def test_size_report_counts_the_cache(config):
+    cache = KVCache(GPT(config))
+    stored = [*cache.keys, *cache.values, cache.embedded]
+    numbers = sum(tensor.numel() for tensor in stored)
+    assert size_report(config).cache_bytes() == 4 * numbers
+    assert size_report(config).cache_bytes(2) == 2 * numbers
 
 
 def test_config_round_trips_through_plain_values():
