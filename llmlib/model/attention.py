@@ -2,11 +2,12 @@
 see.
 
 Shapes: B batch, T time (queries), S time (keys: T, or more with a cache), C channels, H
-heads, D head size.
+heads, K heads of keys and values, D head size.
 """
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -121,11 +122,6 @@ class Attention(nn.Module):
         q, k, v = (t.transpose(1, 2) for t in (q, k, v))  # (B, H, T, D)
         if cache is not None:
             k, v = cache.append(k, v)  # (B, H, S, D)
-        if self.n_kv_head < self.n_head:
-            k, v = (
-                t.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
-                for t in (k, v)
-            )
         gathered = self.attend(q, k, v, start)
         return self.dropout(self.o_proj(gathered.transpose(1, 2).flatten(2)))
 
@@ -136,13 +132,14 @@ class Attention(nn.Module):
     def attend(
         self,
         q: Float[Tensor, "B H T D"],
-        k: Float[Tensor, "B H S D"],
-        v: Float[Tensor, "B H S D"],
+        k: Float[Tensor, "B K S D"],
+        v: Float[Tensor, "B K S D"],
         start: int,
     ) -> Float[Tensor, "B H T D"]:
-        """softmax(Q Kᵀ / √D) V, the queries standing at positions start, start + 1, …
+        """softmax(Q Kᵀ / √D) V, the queries standing at positions start, start + 1, …,
+        each group of them with its own of the K heads of keys and values.
 
-        The last three lines are the definition, and what `observe` records. The lines
+        The last lines are the definition, and what `observe` records. The lines
         before take the same numbers from PyTorch's fused kernel, where that is faster;
         a single causal query sees all keys, and needs no mask.
         """
@@ -151,16 +148,18 @@ class Attention(nn.Module):
         )  # the fused kernel is slow there
         fused = self.record is None and not on_cpu_in_bf16
         p = self.dropout.p if self.training else 0.0
+        group = self.n_head // self.n_kv_head  # queries that share a head of keys
+        options: Any = {"dropout_p": p, "enable_gqa": group > 1}
         if fused and self.mask is causal and (start == 0 or q.shape[2] == 1):
             return F.scaled_dot_product_attention(
-                q, k, v, is_causal=start == 0, dropout_p=p
+                q, k, v, is_causal=start == 0, **options
             )
         positions = torch.arange(k.shape[2], device=k.device)
         allowed = self.mask(positions[start:, None], positions[None, :])  # (T, S)
         if fused:
-            return F.scaled_dot_product_attention(
-                q, k, v, attn_mask=allowed, dropout_p=p
-            )
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed, **options)
+        if group > 1:
+            k, v = (t.repeat_interleave(group, dim=1) for t in (k, v))
         weights = attention_weights(q, k, allowed)
         if self.record is not None:
             self.record(weights.detach())
