@@ -50,8 +50,8 @@ def generate(
     The repetition penalty looks at the ids of the prompt (those kept) and at all that
     were written since. Raises ValueError for an empty prompt, ids outside the
     vocabulary, a negative max_new_tokens and a draft of another vocabulary or for a
-    model that is not a GPT, TypeError for ids and numbers that are not integers; all at
-    the call.
+    model that is not a GPT, TypeError for ids and numbers that are not integers and a
+    draft that is no model; all at the call.
     """
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     context = Context(model, [_prompt(model, ids)])
@@ -72,7 +72,8 @@ def generate_batch(
 ) -> list[list[int]]:
     """The new ids after each prompt. Row i is what ``generate`` writes with seed + i.
 
-    Prompts of one length are read together. Raises as ``generate`` does.
+    Prompts of one length are read together, those of another length after them: sort a
+    long list into few lengths where speed counts. Raises as ``generate`` does.
     """
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     seeded = _seeded(sampling)
@@ -180,7 +181,9 @@ def _prompt(model: Model, ids: Ids) -> list[int]:
 
 
 def _check_draft(model: Model, draft: Model) -> None:
-    """ValueError unless the draft can guess for the model."""
+    """ValueError or TypeError unless the draft can guess for the model."""
+    if not callable(draft):
+        raise TypeError(f"a draft must be a model, not {draft!r}")
     if not isinstance(model, GPT):
         raise ValueError("guesses are checked in a KV cache, which only a GPT has")
     theirs = getattr(draft, "vocab_size", model.vocab_size)

@@ -108,8 +108,11 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
     them, and leaves embeddings, norms, attention and cache as they are: a fraction of a
     per cent in the loss.
 
-    Raises ValueError for other weights and for a model that is not on the CPU.
+    Raises TypeError for what is no GPT, ValueError for other weights and for a model
+    that is not on the CPU.
     """
+    if not isinstance(model, GPT):
+        raise TypeError(f"only a GPT can be packed, not {model!r}")
     if weights not in WEIGHTS:
         raise ValueError(f"weights must be {' or '.join(WEIGHTS)}, not {weights!r}")
     device = device_of(model)

@@ -69,8 +69,8 @@ class Trainer:
     machine, torch and number of threads). The weights of the best validation loss so
     far are kept aside: `best_step`, `best_val_loss`, `restore_best()`.
 
-    Raises ValueError for ids outside the vocabulary, ids too few for one context and a
-    context that the model does not read; TypeError for ids that are not integers. A
+    Raises ValueError for ids outside the vocabulary, ids too few for one context, a
+    context that the model does not read and a model without parameters to train; TypeError for ids that are not integers. A
     step raises TrainingDivergedError, naming itself, where its loss or gradient is not
     finite; the weights stay those before it.
     """
@@ -83,6 +83,10 @@ class Trainer:
         config: TrainConfig,
         start_ids: list[int] | None = None,
     ) -> None:
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ValueError(
+                "the model has no parameters to train: all are frozen, as in a packed model"
+            )
         config = config.resolved()
         keep_freed_memory()
         self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]

@@ -1,5 +1,6 @@
 """A packed model against the model itself: the same text, numbers within rounding."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -167,7 +168,20 @@ def test_an_attention_of_ones_own_stays():
         assert_close(packed(model, "float32")(ids), model(ids), atol=1e-4, rtol=1e-5)
 
 
+@SHAPES
+def test_bfloat16_reads_the_same_within_its_digits(config):
+    """With the cache too, as the speeds of a model in two bytes are measured."""
+    model, ids = random_model(config), torch.arange(32).view(2, 16) % 23
+    half = deepcopy(model).to(torch.bfloat16)
+    with torch.no_grad():
+        expected = model(ids)
+        for logits in (half(ids), read_in_parts(half, ids)):
+            assert (logits.float() - expected).std() < 0.05 * expected.std()
+
+
 def test_what_cannot_be_packed():
+    with pytest.raises(TypeError, match="only a GPT can be packed, not 'stories'"):
+        packed("stories")
     with pytest.raises(ValueError, match="float32 or int8, not 'int3'"):
         packed(random_model(GPT2), "int3")
     with pytest.raises(ValueError, match="CPU"):

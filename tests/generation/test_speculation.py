@@ -133,6 +133,8 @@ def test_drafts_that_cannot_guess():
     model = random_gpt(PLAIN)
     with pytest.raises(ValueError, match="the same 13 tokens, not 14"):
         generate(model, [1], 5, GREEDY, Bigram(14))
+    with pytest.raises(TypeError, match="a draft must be a model, not 'stories'"):
+        generate(model, [1], 5, GREEDY, "stories")
     with pytest.raises(ValueError, match="only a GPT has"):
         generate(counted(), [1], 5, GREEDY, model)
 

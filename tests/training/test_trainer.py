@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from llmlib.evaluation.metrics import mean_loss, next_token_loss
+from llmlib.generation.packing import packed
 from llmlib.model.bigram import Bigram
 from llmlib.text.batches import batch_at
 from llmlib.training import trainer as trainer_module
@@ -219,6 +220,12 @@ def test_refuses_ids(make_trainer, train_ids, val_ids, error, message):
         Trainer(model, train_ids, val_ids, TrainConfig())
 
 
+def test_refuses_a_model_that_cannot_learn(make_trainer, ids):
+    model = packed(make_trainer().model)
+    with pytest.raises(ValueError, match="no parameters to train: all are frozen"):
+        Trainer(model, ids, ids, TrainConfig())
+
+
 def test_refuses_a_context_that_the_model_does_not_read(make_trainer):
     with pytest.raises(ValueError, match="9 positions do not fit into block_size=8"):
         make_trainer(block_size=9)
@@ -238,6 +245,8 @@ def test_refuses_a_context_that_the_model_does_not_read(make_trainer):
         ("weight_decay", -0.1, "weight_decay .* got -0.1"),
         ("grad_clip", math.nan, "grad_clip .* got nan"),
         ("cooldown", 0.0, "cooldown .* got 0.0"),
+        ("warmup_iters", -1, "warmup_iters .* below max_iters=2000, got -1"),
+        ("warmup_iters", 2000, "warmup_iters .* below max_iters=2000, got 2000"),
         ("seed", -1, "seed .* got -1"),
         ("optimizer", "sgd", "unknown optimizer 'sgd'; allowed: adamw, muon"),
         ("schedule", "none", "unknown schedule 'none'; allowed: cosine, trapezoid"),
