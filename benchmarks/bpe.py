@@ -3,9 +3,9 @@
     python -m benchmarks.bpe [--quick]
 
 The others are Hugging Face's `tokenizers` (Rust) with one thread, once given the text
-as a whole and once line by line; for encoding also tiktoken (Rust), if it is installed;
-for learning also the textbook's definition, on a small text. All cut the text with
-GPT-2's pattern. That the ids and the textbook's merges are the same is checked.
+as a whole and once line by line; for encoding also OpenAI's tiktoken (Rust), for
+learning also the textbook's definition, on a small text. All cut the text with GPT-2's
+pattern. That the ids and the textbook's merges are the same is checked.
 
 `LLMLIB_DATA/gpt2` may hold GPT-2's two files; without them its rows are left out. Takes
 about five minutes on one free core; with --quick seconds, and no results are written.
@@ -15,13 +15,12 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from importlib import import_module
-from importlib.util import find_spec
 from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
 import regex
+import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks.diverse import N_BYTES, diverse_text
@@ -49,7 +48,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
     trained = {name: BPETokenizer.train(texts[name], sizes[name]) for name in texts}
     gpt2 = _gpt2()
     return {
-        "machine": describe("tokenizers", "regex", *_tiktoken()),
+        "machine": describe("tokenizers", "regex", "tiktoken"),
         "rounds": rounds,
         "texts": {name: _sizes(text) for name, text in texts.items()},
         "training": {
@@ -118,14 +117,13 @@ def _encoding(tokenizer: BPETokenizer, text: str) -> Runs:
         cache.clear()
         return tokenizer.encode(text)
 
+    encoding = _to_tiktoken(tokenizer)
     runs: Runs = {
         "ours, cold": cold,
         "ours, warm": lambda: tokenizer.encode(text),  # its turn is after the cold one
         "tokenizers": lambda: hf.encode(text).ids,
+        "tiktoken": lambda: encoding.encode_ordinary(text),
     }
-    if _tiktoken():
-        encoding = _to_tiktoken(tokenizer)
-        runs["tiktoken"] = lambda: encoding.encode_ordinary(text)
     _check_same(runs)
     # A line's last white space may be cut otherwise, so these ids are not compared.
     runs["tokenizers, lines"] = lambda: list(
@@ -185,18 +183,14 @@ def _to_hf(tokenizer: BPETokenizer) -> Tokenizer:
     return _with_pattern(models.BPE(vocab, merges))
 
 
-def _tiktoken() -> list[str]:
-    return ["tiktoken"] if find_spec("tiktoken") else []
-
-
-def _to_tiktoken(tokenizer: BPETokenizer) -> Any:
+def _to_tiktoken(tokenizer: BPETokenizer) -> tiktoken.Encoding:
     special = tokenizer.special_tokens
     ranks = {
         token: id_
         for id_, token in enumerate(tokenizer.vocab)
         if id_ not in special.values()
     }
-    return import_module("tiktoken").Encoding(
+    return tiktoken.Encoding(
         "ours",
         pat_str=tokenizer.pattern,
         mergeable_ranks=ranks,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import regex
+import tiktoken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
@@ -109,6 +110,25 @@ def test_ids_are_the_oracles_for_any_text(pair, text):
     ids = ours.encode(text)
     assert ids == oracle.encode(text).ids
     assert ours.decode(ids) == text
+
+
+@pytest.fixture(scope="module")
+def as_tiktoken(pair):
+    """The same tokenizer once more, in OpenAI's library."""
+    ours, _ = pair
+    end = ours.special_tokens[END]
+    ranks = {token: i for i, token in enumerate(ours.vocab) if i != end}
+    return tiktoken.Encoding(
+        "ours", pat_str=ours.pattern, mergeable_ranks=ranks, special_tokens={END: end}
+    )
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text(st.characters(exclude_categories=["Cs", "Cn"]), max_size=60))
+def test_ids_are_those_of_tiktoken(pair, as_tiktoken, text):
+    for whole in (text, text + END + text):
+        ids = as_tiktoken.encode(whole, allowed_special="all")
+        assert pair[0].encode(whole) == ids
 
 
 def test_decoding_is_the_oracles(pair):

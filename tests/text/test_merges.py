@@ -11,17 +11,20 @@ from hypothesis import strategies as st
 
 from llmlib.text.merges import apply_merges, learn_merges
 from llmlib.text.splitting import GPT2_PATTERN
+from llmlib.text.stories import StoryGrammar
 
 
-def textbook_merges(pieces, n_merges):
-    """Count all pairs, merge the most frequent (the first among equals), again."""
-    rows = [list(piece.encode("utf-8")) for piece in pieces]
+def textbook_merges(words, n_merges):
+    """Count all pairs, merge the most frequent (the first among equals), again. `words`
+    are distinct pieces with their counts, in the order in which they first occur.
+    """
+    rows = [list(word.encode("utf-8")) for word in words]
     merges = []
     while len(merges) < n_merges:
         counts = {}  # in the order in which the pairs occur, so max finds the first
-        for row in rows:
+        for row, count in zip(rows, words.values(), strict=True):
             for pair in pairwise(row):
-                counts[pair] = counts.get(pair, 0) + 1
+                counts[pair] = counts.get(pair, 0) + count
         if not counts:
             break
         pair = max(counts, key=counts.get)
@@ -43,14 +46,15 @@ def merge_once(row, pair, token):
 
 
 def both(pieces, n_merges):
-    return learn_merges(Counter(pieces), n_merges), textbook_merges(pieces, n_merges)
+    words = Counter(pieces)
+    return learn_merges(words, n_merges), textbook_merges(words, n_merges)
 
 
 def test_wikipedia_example():
     # aa, (aa)a, (aaa)b: after the first merge, (aa)a and ab are equally frequent, and
     # (aa)a comes first.
     assert learn_merges({"aaabdaaabac": 1}, 3) == [(97, 97), (256, 97), (257, 98)]
-    assert textbook_merges(["aaabdaaabac"], 3) == [(97, 97), (256, 97), (257, 98)]
+    assert textbook_merges({"aaabdaaabac": 1}, 3) == [(97, 97), (256, 97), (257, 98)]
 
 
 RANDOM = random.Random(0)
@@ -71,6 +75,13 @@ def test_merges_are_those_of_the_textbook(name):
     pieces = regex.findall(GPT2_PATTERN, TEXTS[name])
     fast, textbook = both(pieces, 150)
     assert fast == textbook
+
+
+def test_merges_of_a_whole_vocabulary_are_those_of_the_textbook():
+    stories = StoryGrammar().sample(800, seed=1)
+    fast, textbook = both(regex.findall(GPT2_PATTERN, stories), 1024 - 256)
+    assert fast == textbook
+    assert len(fast) == 1024 - 256
 
 
 @settings(deadline=None, max_examples=400)
