@@ -6,7 +6,11 @@ the validation loss of nanoGPT's recipe on Tiny Shakespeare is reached.
 Each rung keeps what the ones before it changed. Since a schedule has to know its length,
 a rung is trained at several lengths, each CLOSER times the next longer one, until one
 misses the target on the mean over the seeds and its neighbour reaches it; what the rung
-needs lies on the line between the two. One thread. Takes about half an hour.
+needs lies on the line between the two.
+
+The rungs are measured one after another and not in turns. How many times shorter one is
+than another is therefore exposed to drifts of the machine's speed; their steps and tokens
+are not. One thread. Takes about half an hour.
 """
 
 import argparse
@@ -19,13 +23,14 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import RESULTS, describe, write_results
+from benchmarks.machine import RESULTS, aligned, describe, ranged, spread, write_results
 from benchmarks.training import shakespeare, train, train_baseline
 from llmlib import plain_recipe
 
 TARGET = 1.8976
 FIRST = "nanoGPT's recipe"
 CLOSER = 0.9
+HEADING = ("", "parameters", "steps", "tokens", "seconds", "by seed")
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,8 @@ def run(rung: Rung, steps: int, seed: int) -> dict[str, Any]:
     model_config, config = plain_recipe(
         tokenizer.vocab_size, 64, max_iters=steps, eval_interval=10**9, seed=seed
     )
-    config = replace(config, **rung.training)
-    config = replace(config, warmup_iters=min(config.warmup_iters, steps // 10))
+    warmup = min(rung.training.get("warmup_iters", 100), steps // 10)
+    config = replace(config, **rung.training | {"warmup_iters": warmup})
     return train(replace(model_config, **rung.model), config)
 
 
@@ -167,6 +172,20 @@ def summary(name: str, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
     }
 
 
+def row(rung: dict[str, Any]) -> tuple[str, ...]:
+    """What a rung needs, under HEADING."""
+    counts = (f"{rung[key]:,}" for key in ("parameters", "steps", "tokens"))
+    by_seed = ranged(spread(rung["seconds by seed"]))
+    return (rung["name"], *counts, f"{rung['seconds']:.2f}", by_seed)
+
+
+def table(record: dict[str, Any]) -> str:
+    """A line for each rung, with how many times shorter it is than the first."""
+    first = record["rungs"][0]["seconds"]
+    rows = [(*row(rung), f"{first / rung['seconds']:.2f}") for rung in record["rungs"]]
+    return aligned((*HEADING, "times shorter"), *rows)
+
+
 def main() -> None:
     """Measures every rung and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -194,6 +213,7 @@ def main() -> None:
         rungs = [measured[name] for name in makers]
         record = {"machine": describe(), "target": TARGET, "rungs": rungs}
         write_results("speedrun", record)
+        print(table(record))
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ class TrainConfig:
     pieces of `block_size` ids (by default the model's), a `batch_size` of them in
     memory at a time; validation every `eval_interval` steps and after the last.
 
-    Rates: `learning_rate` is the highest. It is reached in `warmup_iters` steps; then
-    "cosine" falls to `min_lr`, and "trapezoid" stays and falls to zero over the last
-    `cooldown` share of the steps. With optimizer "muon", `learning_rate` and `momentum`
-    are those of the matrices inside the blocks, and the embeddings, the head and the
-    rest (vectors, smear) learn by Adam at `embedding_lr`, `head_lr` and `vector_lr`;
-    "adamw" has one rate for all.
+    Rates: `learning_rate` is the highest. It is reached in `warmup_iters` steps (by
+    default a tenth of all, at most 100); then "cosine" falls to `min_lr`, and
+    "trapezoid" stays and falls to zero over the last `cooldown` share of the steps.
+    With optimizer "muon", `learning_rate` and `momentum` are those of the matrices
+    inside the blocks, and the embeddings, the head and the rest (vectors, smear) learn
+    by Adam at `embedding_lr`, `head_lr` and `vector_lr`; "adamw" has one rate for all.
 
     `weight_decay` falls on matrices alone; `beta1` and `beta2` are Adam's. Gradients
     longer than `grad_clip` are shortened to it; 0 leaves them. `precision` "auto" is
@@ -42,7 +42,7 @@ class TrainConfig:
     gradient_accumulation_steps: int = 1
     learning_rate: float = 1e-3
     min_lr: float = 0.0
-    warmup_iters: int = 100
+    warmup_iters: int | None = None
     schedule: str = "cosine"
     cooldown: float = 0.6
     optimizer: str = "adamw"
@@ -77,7 +77,7 @@ class TrainConfig:
                 raise ValueError(
                     f"{name} must be positive and finite, got {getattr(self, name)}"
                 )
-        for name in ("warmup_iters", "weight_decay", "grad_clip"):
+        for name in ("weight_decay", "grad_clip"):
             if not 0 <= getattr(self, name) < float("inf"):
                 raise ValueError(
                     f"{name} must be at least 0 and finite, got {getattr(self, name)}"
@@ -91,6 +91,15 @@ class TrainConfig:
             raise ValueError(
                 f"min_lr must lie between 0 and learning_rate={self.learning_rate}, "
                 f"got {self.min_lr}"
+            )
+        if self.min_lr and self.schedule == "trapezoid":
+            raise ValueError(
+                f"schedule='trapezoid' falls to zero and takes no min_lr, got {self.min_lr}"
+            )
+        if not 0 <= self.warmup_steps < self.max_iters:
+            raise ValueError(
+                f"warmup_iters must be at least 0 and below max_iters={self.max_iters}, "
+                f"got {self.warmup_iters}"
             )
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed must lie between 0 and 2**32 - 1, got {self.seed}")
@@ -125,15 +134,23 @@ class TrainConfig:
                 f"device {self.device!r} is not to be had here, 'auto' and 'cpu' are: {reason}"
             ) from None
 
+    @property
+    def warmup_steps(self) -> int:
+        """warmup_iters; a tenth of all steps, at most 100, where that is not given."""
+        default = min(100, self.max_iters // 10)
+        return default if self.warmup_iters is None else self.warmup_iters
+
     def resolved(self) -> "TrainConfig":
         """The same config with the device and precision of this machine in place of
-        "auto".
+        "auto", and the number of warm-up steps.
         """
         device = best_device() if self.device == "auto" else self.device
         precision = (
             fast_precision(device) if self.precision == "auto" else self.precision
         )
-        return replace(self, device=device, precision=precision)
+        return replace(
+            self, device=device, precision=precision, warmup_iters=self.warmup_steps
+        )
 
 
 def best_device() -> str:

@@ -2,12 +2,14 @@
 together.
 """
 
+from dataclasses import fields
 from typing import Any
 
 from llmlib.model.config import GPTConfig
 from llmlib.training.config import TrainConfig
 
 Recipe = tuple[GPTConfig, TrainConfig]
+PARTS = {field.name for field in fields(GPTConfig)}
 
 
 def plain_recipe(
@@ -18,23 +20,17 @@ def plain_recipe(
     n_head: int = 4,
     n_embd: int = 128,
     max_iters: int = 2000,
-    **training: Any,
+    **changes: Any,
 ) -> Recipe:
     """GPT-2 in small, trained the usual way: learned positions, LayerNorm, GELU, tied
     head; AdamW, warm-up and cosine (the settings are those of nanoGPT's recipe for a
     CPU, Karpathy 2022).
 
-    Further keywords are fields of TrainConfig.
+    Further keywords are fields of GPTConfig or TrainConfig, and change them.
     """
-    model = GPTConfig(vocab_size, block_size, n_layer, n_head, n_embd)
-    settings: dict[str, Any] = {
-        "max_iters": max_iters,
-        "learning_rate": 1e-3,
-        "min_lr": 1e-4,
-        "warmup_iters": min(100, max_iters // 10),
-        "beta2": 0.99,
-    }
-    return model, TrainConfig(**settings | training)
+    training = {"max_iters": max_iters, "learning_rate": 1e-3, "min_lr": 1e-4}
+    parts = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
+    return changed(vocab_size, block_size, parts, training, changes)
 
 
 def fast_recipe(
@@ -45,7 +41,7 @@ def fast_recipe(
     n_head: int = 2,
     n_embd: int = 128,
     max_iters: int = 300,
-    **training: Any,
+    **changes: Any,
 ) -> Recipe:
     """What gets furthest in a minute: the same loss as plain_recipe with a fraction of
     the tokens.
@@ -56,24 +52,22 @@ def fast_recipe(
     rate, and a long way down to zero. After the speed runs of modded-nanogpt (Jordan et
     al. 2024).
 
-    Further keywords are fields of TrainConfig.
+    Further keywords are fields of GPTConfig or TrainConfig, and change them.
     """
-    model = GPTConfig(
-        vocab_size,
-        block_size,
-        n_layer,
-        n_head,
-        n_embd,
-        positions="rotary",
-        rope_theta=1000.0,
-        norm_affine=False,
-        embedding_norm=True,
-        feed_forward="swiglu",
-        smear=3,
-        tie_word_embeddings=False,
-        init="zero_output",
-    )
-    settings: dict[str, Any] = {
+    parts = {
+        "n_layer": n_layer,
+        "n_head": n_head,
+        "n_embd": n_embd,
+        "positions": "rotary",
+        "rope_theta": 1000.0,
+        "norm_affine": False,
+        "embedding_norm": True,
+        "feed_forward": "swiglu",
+        "smear": 3,
+        "tie_word_embeddings": False,
+        "init": "zero_output",
+    }
+    training = {
         "max_iters": max_iters,
         "batch_size": 16,
         "optimizer": "muon",
@@ -88,4 +82,17 @@ def fast_recipe(
         "grad_clip": 0.0,
         "weight_decay": 0.0,
     }
-    return model, TrainConfig(**settings | training)
+    return changed(vocab_size, block_size, parts, training, changes)
+
+
+def changed(
+    vocab_size: int,
+    block_size: int,
+    parts: dict[str, Any],
+    training: dict[str, Any],
+    changes: dict[str, Any],
+) -> Recipe:
+    """Both configs, each with the changes that are its own."""
+    for name, value in changes.items():
+        (parts if name in PARTS else training)[name] = value
+    return GPTConfig(vocab_size, block_size, **parts), TrainConfig(**training)

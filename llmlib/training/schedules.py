@@ -44,7 +44,7 @@ def trapezoid(
 
 def multiplier(step: int, config: TrainConfig) -> float:
     """The multiplier of a step under the schedule that the config names."""
-    length = {"warmup_iters": config.warmup_iters, "max_iters": config.max_iters}
+    length = {"warmup_iters": config.warmup_steps, "max_iters": config.max_iters}
     if config.schedule == "cosine":
         return cosine(step, **length, floor=config.min_lr / config.learning_rate)
     return trapezoid(step, **length, cooldown=config.cooldown)

@@ -70,9 +70,9 @@ class Trainer:
     far are kept aside: `best_step`, `best_val_loss`, `restore_best()`.
 
     Raises ValueError for ids outside the vocabulary, ids too few for one context, a
-    context that the model does not read and a model without parameters to train; TypeError for ids that are not integers. A
-    step raises TrainingDivergedError, naming itself, where its loss or gradient is not
-    finite; the weights stay those before it.
+    context that the model does not read and a model without parameters to train;
+    TypeError for ids that are not integers. A step raises TrainingDivergedError, naming
+    itself, where its loss or gradient is not finite; the weights stay those before it.
     """
 
     def __init__(

@@ -30,6 +30,8 @@ def test_keywords_reach_the_configs():
     )
     assert (training.max_iters, training.seed, training.optimizer) == (50, 7, "muon")
     assert plain_recipe(100, learning_rate=0.5)[1].learning_rate == 0.5
+    model, training = fast_recipe(100, n_hidden=40, smear=0, batch_size=3)
+    assert (model.n_hidden, model.smear, training.batch_size) == (40, 0, 3)
     with pytest.raises(TypeError, match="colour"):
         plain_recipe(100, colour="red")
 

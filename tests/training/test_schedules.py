@@ -58,3 +58,18 @@ def test_the_config_names_the_schedule():
     assert multiplier(30, config) == cosine(30, **shared, floor=0.2)
     config = TrainConfig(**shared, schedule="trapezoid", cooldown=0.7)
     assert multiplier(30, config) == trapezoid(30, **shared, cooldown=0.7)
+
+
+def test_warm_up_is_a_tenth_of_the_steps_at_most_a_hundred():
+    for steps, warmup in ((1, 0), (50, 5), (999, 99), (5000, 100)):
+        config = TrainConfig(max_iters=steps)
+        assert config.warmup_steps == config.resolved().warmup_iters == warmup
+        assert max(multiplier(step, config) for step in range(steps)) == 1
+    assert TrainConfig(max_iters=50, warmup_iters=0).resolved().warmup_iters == 0
+
+
+def test_a_trapezoid_takes_no_least_rate():
+    with pytest.raises(
+        ValueError, match=r"falls to zero and takes no min_lr, got 1e-05"
+    ):
+        TrainConfig(schedule="trapezoid", min_lr=1e-5)
