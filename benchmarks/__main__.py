@@ -14,8 +14,9 @@ NAMES = (
     "speedrun",
     "sweep",
     "vocabulary",
+    "book",
 )
-QUICK = set(NAMES) - {"shakespeare", "vocabulary"}
+QUICK = set(NAMES) - {"vocabulary"}
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,27 @@ def ratios(slow: list[float], fast: list[float]) -> dict[str, float]:
     return spread([a / b for a, b in zip(slow, fast, strict=True)], digits=2)
 
 
+def ranged(numbers: Mapping[str, float], digits: int = 2) -> str:
+    """A median and its spread, to be read: "1.50 (1.25 to 2.00)"."""
+    median, least, most = (
+        f"{numbers[key]:,.{digits}f}" for key in ("median", "min", "max")
+    )
+    return f"{median} ({least} to {most})"
+
+
+def aligned(*rows: Sequence[object]) -> str:
+    """Rows as lines, the header among them: what they begin with on the left, the columns
+    after it on the right.
+    """
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    lines = []
+    for first, *others in texts:
+        cells = [f"{cell:>{n}}" for cell, n in zip(others, widths[1:], strict=True)]
+        lines.append("  ".join([f"{first:<{widths[0]}}", *cells]).rstrip())
+    return "\n".join(lines)
+
+
 def describe(*packages: str) -> dict[str, Any]:
     """The machine, and the versions that a measurement ran with."""
     named = [line for line in _cpuinfo() if line.startswith("model name")]
@@ -76,7 +97,8 @@ def write_results(name: str, record: Mapping[str, Any]) -> Path:
     """Writes results/NAME.json: the record, under the command that makes it again."""
     path = RESULTS / f"{name}.json"
     whole = {"command": f"python -m benchmarks.{name}", **record}
-    path.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(whole, indent=1, ensure_ascii=False) + "\n"
+    path.write_text(text, encoding="utf-8")
     return path
 
 

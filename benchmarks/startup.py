@@ -4,12 +4,12 @@ other libraries import to do the same.
     python -m benchmarks.startup [--quick]
 """
 
-import argparse
 import subprocess
 import sys
 from functools import partial
+from typing import Any
 
-from benchmarks.machine import alternate, describe, spread, write_results
+from benchmarks.machine import aligned, alternate, describe, ranged, report, spread
 
 IMPORTS = {
     "nothing": "pass",
@@ -24,21 +24,28 @@ def start(statement: str) -> None:
     subprocess.run([sys.executable, "-c", statement], check=True)
 
 
-def main() -> None:
-    """Measures all in turns and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one round")
-    options = parser.parse_args()
+def measure(quick: bool = False) -> dict[str, Any]:
+    """All in turns."""
     runs = {name: partial(start, statement) for name, statement in IMPORTS.items()}
-    taken = alternate(runs, rounds=1 if options.quick else 9)
-    seconds = {name: spread(values, 3) for name, values in taken.items()}
-    for name, values in seconds.items():
-        print(f"{name:22}{values['median']:6.2f} s")
+    taken = alternate(runs, rounds=1 if quick else 9)
     added = [b - a for a, b in zip(taken["torch"], taken["torch, llmlib"], strict=True)]
-    print(f"llmlib adds {spread(added, 3)['median']:.2f} s to torch")
-    if not options.quick:
-        record = {"machine": describe("transformers"), "seconds": seconds}
-        write_results("startup", record | {"llmlib adds": spread(added, 3)})
+    return {
+        "machine": describe("transformers"),
+        "seconds": {name: spread(values, 3) for name, values in taken.items()},
+        "llmlib adds": spread(added, 3),
+    }
+
+
+def table(record: dict[str, Any]) -> str:
+    """Seconds until each is imported, and what llmlib adds to torch, round by round."""
+    rows = {**record["seconds"], "llmlib adds to torch": record["llmlib adds"]}
+    lines = [(name, ranged(values, 3)) for name, values in rows.items()]
+    return aligned(("imported", "seconds"), *lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Measures, prints and writes the results."""
+    report("startup", __doc__, measure, table, arguments)
 
 
 if __name__ == "__main__":

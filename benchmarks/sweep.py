@@ -8,13 +8,12 @@ reaches the target is searched as for a rung of the speedrun. One thread. Takes 
 ten minutes.
 """
 
-import argparse
 from typing import Any
 
 import torch
 
-from benchmarks.machine import describe, write_results
-from benchmarks.speedrun import bracket, summary
+from benchmarks.machine import aligned, describe, report
+from benchmarks.speedrun import HEADING, bracket, row, summary
 from benchmarks.training import train_baseline
 
 RATES = (2e-3, 4e-3, 6e-3, 8e-3, 1.2e-2)
@@ -35,20 +34,34 @@ def sweep(steps: int) -> dict[float, float]:
     return losses
 
 
-def main() -> None:
-    """Sweeps, shortens, and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a few steps of each")
-    quick = parser.parse_args().quick
+def measure(quick: bool = False) -> dict[str, Any]:
+    """The losses by rate and, unless quick, the length at the best of them."""
     torch.set_num_threads(1)
-    losses = sweep(3 if quick else STEPS)
+    steps = 3 if quick else STEPS
+    losses = sweep(steps)
     best = min(losses, key=lambda rate: losses[rate])
+    swept = {"steps": steps, "losses": losses, "best": best}
+    record = {"machine": describe(), "sweep": swept}
     if quick:
-        return
+        return record
     runs = bracket(lambda n, seed: train_baseline(at(best, n), seed), STEPS, SEEDS)
-    swept = {"steps": STEPS, "losses": losses, "best": best}
-    result = summary("nanoGPT's recipe at its best rate", runs)
-    write_results("sweep", {"machine": describe(), "sweep": swept, "result": result})
+    return record | {"result": summary("nanoGPT's recipe at its best rate", runs)}
+
+
+def table(record: dict[str, Any]) -> str:
+    """The loss by rate, and what the best rate needs."""
+    swept = record["sweep"]
+    rows = [(rate, f"{loss:.4f}") for rate, loss in swept["losses"].items()]
+    heading = ("rate", f"loss after {swept['steps']} steps")
+    lines = [aligned(heading, *rows), f"best rate: {swept['best']}"]
+    if "result" in record:
+        lines += ["", aligned(HEADING, row(record["result"]))]
+    return "\n".join(lines)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Sweeps, shortens, prints and writes the results."""
+    report("sweep", __doc__, measure, table, arguments)
 
 
 if __name__ == "__main__":

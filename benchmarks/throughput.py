@@ -4,7 +4,8 @@ that is, and how time and memory grow with context, width and batch.
     python -m benchmarks.throughput [--quick]
 
 One thread, on Linux. The peak is measured: the fastest product of two large matrices.
-Takes about seven minutes.
+The baseline is never compiled, as its recipe for a processor has it; what is named
+"compiled" is ours alone, beside the baseline as it is. Takes about seven minutes.
 """
 
 import argparse
@@ -21,8 +22,10 @@ import torch
 
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
 from benchmarks.machine import (
+    aligned,
     alternate,
     describe,
+    ranged,
     ratios,
     seconds,
     spread,
@@ -69,7 +72,7 @@ def make_trainer(shape: dict[str, int], n_head: int = 2, **training: Any) -> Tra
 
 
 def make_baseline(shape: dict[str, int], n_head: int) -> BaselineTraining:
-    """The baseline at the same shape, with heads and batch of its own recipe's kind."""
+    """The baseline at that shape, whose batch is ours; only the heads may be others."""
     config = replace(Baseline(), n_head=n_head, max_iters=10**6, **shape)
     return BaselineTraining(BaselineGPT(config), torch.randint(65, (100_000,)), config)
 
@@ -78,7 +81,7 @@ def compare(name: str, rounds: int, **training: Any) -> dict[str, Any]:
     """Steps of ours and of the baseline in turns: tokens a second, share of the peak."""
     shape, heads = SHAPES[name], HEADS[name]
     ours = make_trainer(shape, heads, **training)
-    theirs = make_baseline(shape, max(4, heads))
+    theirs = make_baseline(shape, max(4, heads))  # its recipe has 4
     first = seconds(lambda: next(ours))
     taken = alternate(
         {"ours": lambda: next(ours), "baseline": lambda: next(theirs)}, rounds
@@ -130,6 +133,54 @@ def one_point(shape: dict[str, int], steps: int = 8) -> dict[str, Any]:
     }
 
 
+def measure(quick: bool = False) -> dict[str, Any]:
+    """The peak, steps beside the baseline's, and how steps grow."""
+    record: dict[str, Any] = {"machine": describe()}
+    record["peak"] = {
+        "float32": round(peak(torch.float32)),
+        "bfloat16": round(peak(torch.bfloat16)),
+    }
+    rounds = 2 if quick else 30
+    record["steps"] = {name: compare(name, rounds) for name in SHAPES}
+    if not quick:
+        with tempfile.TemporaryDirectory() as empty:  # not what an earlier run compiled
+            os.environ["TORCHINDUCTOR_CACHE_DIR"] = empty
+            record["steps"]["10.7 M, compiled"] = compare(
+                "10.7 M", rounds, compile=True
+            )
+    for measured in record["steps"].values():
+        share = measured["FLOPs a second"]["median"] / record["peak"]["bfloat16"]
+        measured["share of the bfloat16 peak"] = round(share, 3)
+    record["growth"] = grow(quick)
+    return record
+
+
+def table(record: dict[str, Any]) -> str:
+    """The peak, a line for each shape, and a table for each of GROWTH."""
+    peaks = [f"{flops / 1e9:.0f} in {name}" for name, flops in record["peak"].items()]
+    heading = ("shape", "ours, tokens/s", "baseline, not compiled, tokens/s")
+    more = ("times faster", "10^9 FLOPs/s", "of the bfloat16 peak, %", "first step, s")
+    rows = [
+        (
+            name,
+            *(ranged(step["tokens a second"][who], 0) for who in ("ours", "baseline")),
+            ranged(step["times faster"]),
+            round(step["FLOPs a second"]["median"] / 1e9),
+            f"{100 * step['share of the bfloat16 peak']:.1f}",
+            step["seconds of the first step"],
+        )
+        for name, step in record["steps"].items()
+    ]
+    tables = [aligned((*heading, *more), *rows)]
+    for name, points in record["growth"].items():
+        lines = [[name, "tokens/s", "megabytes", "10^6 FLOPs/token"]]
+        for point in points:
+            cost = point["megabytes"], f"{point['FLOPs a token'] / 1e6:.1f}"
+            lines.append([point[name], ranged(point["tokens a second"], 0), *cost])
+        tables.append(aligned(*lines))
+    return "\n\n".join([f"peak, 10^9 FLOPs/s: {', '.join(peaks)}", *tables])
+
+
 def main() -> None:
     """Measures all, prints it and writes the results."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,24 +191,8 @@ def main() -> None:
     if options.one:
         print(json.dumps(one_point(json.loads(options.one))))
         return
-    record: dict[str, Any] = {"machine": describe()}
-    record["peak"] = {
-        "float32": round(peak(torch.float32)),
-        "bfloat16": round(peak(torch.bfloat16)),
-    }
-    rounds = 2 if options.quick else 30
-    record["steps"] = {name: compare(name, rounds) for name in SHAPES}
-    if not options.quick:
-        with tempfile.TemporaryDirectory() as empty:  # not what an earlier run compiled
-            os.environ["TORCHINDUCTOR_CACHE_DIR"] = empty
-            record["steps"]["10.7 M, compiled"] = compare(
-                "10.7 M", rounds, compile=True
-            )
-    for name, measured in record["steps"].items():
-        share = measured["FLOPs a second"]["median"] / record["peak"]["bfloat16"]
-        measured["share of the bfloat16 peak"] = round(share, 3)
-        print(name, measured, flush=True)
-    record["growth"] = grow(options.quick)
+    record = measure(options.quick)
+    print(table(record))
     if not options.quick:
         write_results("throughput", record)
 

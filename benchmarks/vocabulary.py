@@ -10,15 +10,14 @@ with longer tokens a model also sees further back, as it does in practice. Takes
 five minutes on one core.
 """
 
-import json
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.machine import describe, write_results
 from llmlib import (
     GPT,
     BPETokenizer,
@@ -33,7 +32,6 @@ from llmlib import (
 )
 from llmlib.training.recipes import Recipe
 
-RESULTS = Path(__file__).parent / "results" / "vocabulary.json"
 SIZES = (256, 512, 1024, 2048, 4096)
 SEEDS = range(2)
 LEARNED_FROM = 1_000_000  # characters of the stories, for each vocabulary
@@ -174,20 +172,8 @@ def measure_sizes() -> dict[str, Any]:
 
 def main() -> None:
     """Measures both and writes the results."""
-    machine = {
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-        "processor": platform.machine(),
-    }
-    record = {
-        "command": "python -m benchmarks.vocabulary",
-        **machine,
-        "gpt2": measure_gpt2(),
-        "sizes": measure_sizes(),
-    }
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(text, encoding="utf-8")
+    record = {"machine": describe(), "gpt2": measure_gpt2(), "sizes": measure_sizes()}
+    write_results("vocabulary", record)
 
 
 if __name__ == "__main__":

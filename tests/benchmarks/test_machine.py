@@ -42,12 +42,13 @@ def test_every_measurement_is_run_by_the_whole():
     assert set(everything.NAMES) >= everything.QUICK
 
 
-def test_startup_runs(monkeypatch, capsys):
+def test_startup_runs(monkeypatch, check_command):
     imports = {"torch": "pass", "torch, llmlib": "pass"}
     monkeypatch.setattr(startup, "IMPORTS", imports)
-    monkeypatch.setattr("sys.argv", ["startup", "--quick"])
-    startup.main()
-    assert "llmlib adds" in capsys.readouterr().out
+    record = startup.measure(quick=True)
+    assert json.loads(json.dumps(record)) == record
+    assert "llmlib adds" in startup.table(record)
+    check_command(startup, "startup", record)
 
 
 def test_a_step_is_compared_and_a_point_measured(monkeypatch):

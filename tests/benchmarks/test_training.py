@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import speedrun, sweep, training
+from benchmarks import shakespeare, speedrun, sweep, training
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
 from llmlib import plain_recipe
 from llmlib.model.gpt import GPT
@@ -36,11 +36,19 @@ def test_both_take_turns(small):
     assert measured["reached"] == {"ours": 0, "baseline": 0}  # after three steps
 
 
+def test_both_recipes_run(small, monkeypatch, check_command):
+    monkeypatch.setattr(shakespeare, "shakespeare", training.shakespeare)
+    record = shakespeare.measure(quick=True)
+    assert json.loads(json.dumps(record)) == record
+    assert [run["recipe"] for run in record["runs"]] == ["fast", "plain"]
+    assert all(run["steps"] == 3 for run in record["runs"])
+    check_command(shakespeare, "shakespeare", record)
+
+
 def test_every_size_of_ours_is_within_the_baselines():
     allowed = 1.01 * 795_904  # as nanoGPT counts, without positions
     for settings in training.OURS.values():
-        model_config, _ = training.fast_recipe(65, 64, **settings)
-        config = training.replace(model_config, n_hidden=training.HIDDEN)
+        config, _ = training.fast_recipe(65, 64, **settings)
         assert sum(p.numel() for p in GPT(config).parameters()) <= allowed
 
 
@@ -112,6 +120,24 @@ def test_the_sweep_measures_on_the_tuning_split(monkeypatch):
     assert all(tuning for _, _, tuning in asked)
 
 
+def test_the_best_rate_is_taken_further(monkeypatch, check_command):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(sweep, "sweep", lambda steps: {2e-3: 2.0, 4e-3: 1.9})
+
+    def pretend(settings, seed):
+        steps = settings["max_iters"]
+        run = {"steps": steps, "tokens": 10 * steps, "seconds": 1.0, "parameters": 7}
+        return run | {"loss": speedrun.TARGET + (600 - steps) / 1000 + seed / 100}
+
+    monkeypatch.setattr(sweep, "train_baseline", pretend)
+    assert "result" not in sweep.measure(quick=True)
+    record = sweep.measure()
+    torch.set_num_threads(threads)
+    assert record["sweep"]["best"] == 4e-3
+    assert record["result"]["steps"] == pytest.approx(605, abs=1)
+    check_command(sweep, "sweep", record)
+
+
 def test_what_is_tuned_on_is_not_in_the_table(stand_in):
     stand_in(training)
     training.shakespeare.cache_clear()
@@ -119,6 +145,16 @@ def test_what_is_tuned_on_is_not_in_the_table(stand_in):
     _, tune_ids, tune_val_ids = training.shakespeare(tuning=True)
     training.shakespeare.cache_clear()
     assert torch.equal(torch.cat([tune_ids, tune_val_ids]), ids)
+
+
+@pytest.mark.parametrize(("steps", "most"), [(3, 0), (70, 7), (3000, 100)])
+def test_a_rung_warms_up_for_a_tenth_at_most(small, monkeypatch, steps, most):
+    monkeypatch.setattr(speedrun, "shakespeare", training.shakespeare)
+    monkeypatch.setattr(speedrun, "train", lambda model_config, config: config)
+    for rung in speedrun.ladder(speedrun.RUNGS):
+        config = speedrun.run(rung, steps, seed=0)
+        short = rung.training.get("warmup_iters", 100)
+        assert (config.max_iters, config.warmup_iters) == (steps, min(short, most))
 
 
 def test_each_rung_keeps_what_came_before():
