@@ -31,17 +31,22 @@ def influence(model: Model, ids: Int[Tensor, " T"]) -> Float[Tensor, "T T"]:
         return (model(changed) - before).abs().amax(-1)
 
 
-def assert_causal(model: Model, ids: Int[Tensor, " T"]) -> None:
-    """No position sees a token that comes after it.
-
-    Fails too where nothing moves at all: a head that starts at zero hides every fault.
-    """
-    moved = influence(model, ids)
+def check_awake(moved: Float[Tensor, "T T"]) -> Float[Tensor, "T T"]:
+    """The same table of influences; AssertionError where nothing moves anything."""
     if not moved.any():
         raise AssertionError(
             "nothing changes, whatever the tokens are: are there weights of zero? Give "
             "the model other ones for this test"
         )
+    return moved
+
+
+def assert_causal(model: Model, ids: Int[Tensor, " T"]) -> None:
+    """No position sees a token that comes after it.
+
+    Fails too where nothing moves at all: a head that starts at zero hides every fault.
+    """
+    moved = check_awake(influence(model, ids))
     seen = (moved.tril(-1) > 1e-5 * moved.max()).nonzero()
     if len(seen):
         token, position = seen[0].tolist()
@@ -127,10 +132,12 @@ def assert_hears_order(model: nn.Module, ids: Int[Tensor, " T"]) -> None:
 
     More blocks tell the order from the causal mask alone (Kazemnejad et al. 2023), so
     build the model with one for this test. It is asked in float64: before a training the
-    order makes a difference that float32 can hardly tell from rounding.
+    order makes a difference that float32 can hardly tell from rounding. Fails too where
+    nothing moves at all.
     """
     turned = torch.cat([ids[:-1].flip(0), ids[-1:]])
     model = deepcopy(model).double()
+    check_awake(influence(model, ids))
     with evaluating(model):
         one, other = model(torch.stack([ids, turned]))[:, -1]
     if torch.allclose(one, other, rtol=1e-10, atol=1e-10):

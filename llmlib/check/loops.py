@@ -56,7 +56,8 @@ def assert_fresh_gradients(
     if silent:
         raise AssertionError(
             f"no gradient reaches {len(silent)} of {len(first)} parameters, among them "
-            f"{silent[0]}"
+            f"{silent[0]} (nothing comes through weights of zero: if some begin so, "
+            "give the model other ones for this test)"
         )
     one, two = (
         torch.cat([g.flatten() for g in given.values()]) for given in (first, second)
