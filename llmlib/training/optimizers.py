@@ -43,17 +43,16 @@ def orthogonalize(
 
     An odd polynomial of a matrix, a·X + b·(XXᵀ)X + c·(XXᵀ)²X, applies the polynomial to
     its singular values and leaves U and V alone. The polynomials, one after another,
-    drive every value in (0, 1] towards 1. The rows must not outnumber the columns: then
-    XXᵀ is the smaller product.
+    lift every value in (0, 1] into a band around 1. The rows must not outnumber the
+    columns: then XXᵀ is the smaller product.
     """
     x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(
         min=1e-7
     )  # singular values at most 1
     for a, b, c in polynomials:
         gram = torch.bmm(x, x.mT)  # (N, R, R)
-        x = torch.baddbmm(
-            x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a
-        )
+        higher = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # b·XXᵀ + c·(XXᵀ)²
+        x = torch.baddbmm(x, higher, x, beta=a)  # a·X + (…)·X
     return x
 
 
