@@ -117,7 +117,7 @@ def _encoding(tokenizer: BPETokenizer, text: str) -> Runs:
         cache.clear()
         return tokenizer.encode(text)
 
-    encoding = _to_tiktoken(tokenizer)
+    encoding = to_tiktoken(tokenizer)
     runs: Runs = {
         "ours, cold": cold,
         "ours, warm": lambda: tokenizer.encode(text),  # its turn is after the cold one
@@ -183,7 +183,8 @@ def _to_hf(tokenizer: BPETokenizer) -> Tokenizer:
     return _with_pattern(models.BPE(vocab, merges))
 
 
-def _to_tiktoken(tokenizer: BPETokenizer) -> tiktoken.Encoding:
+def to_tiktoken(tokenizer: BPETokenizer) -> tiktoken.Encoding:
+    """The same tokenizer in OpenAI's library."""
     special = tokenizer.special_tokens
     ranks = {
         token: id_

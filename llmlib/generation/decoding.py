@@ -72,8 +72,8 @@ def generate_batch(
 ) -> list[list[int]]:
     """The new ids after each prompt. Row i is what ``generate`` writes with seed + i.
 
-    Prompts of one length are read together, those of another length after them: sort a
-    long list into few lengths where speed counts. Raises as ``generate`` does.
+    Prompts of one length are read together, those of each other length by themselves.
+    Raises as ``generate`` does.
     """
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     seeded = _seeded(sampling)

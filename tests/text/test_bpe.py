@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import regex
-import tiktoken
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as HFTokenizer
 
+from benchmarks.bpe import to_tiktoken
 from llmlib.text import bpe
 from llmlib.text.bpe import BPETokenizer
 from llmlib.text.bpe_files import read_bytes, write_bytes
@@ -114,13 +114,7 @@ def test_ids_are_the_oracles_for_any_text(pair, text):
 
 @pytest.fixture(scope="module")
 def as_tiktoken(pair):
-    """The same tokenizer once more, in OpenAI's library."""
-    ours, _ = pair
-    end = ours.special_tokens[END]
-    ranks = {token: i for i, token in enumerate(ours.vocab) if i != end}
-    return tiktoken.Encoding(
-        "ours", pat_str=ours.pattern, mergeable_ranks=ranks, special_tokens={END: end}
-    )
+    return to_tiktoken(pair[0])
 
 
 @settings(deadline=None, max_examples=300)
