@@ -121,21 +121,6 @@ def test_a_phone_shows_all_of_it(visit, address):
         assert axe(phone.page) == []
 
 
-def test_figures_stay_readable_on_a_phone(visit):
-    """Letters of nine points in 504 points of width, of at least eight pixels."""
-    with visit("training/speedrun.html", width=360) as phone:
-        figure = phone.page.get_by_role(
-            "img", name="Two columns of dots, seconds"
-        ).first
-        assert figure.bounding_box()["width"] * 9 / 504 >= 8
-        frame = figure.locator("xpath=..")
-        frame.focus()
-        phone.page.keyboard.press("ArrowRight")
-        phone.page.wait_for_function(
-            "frame => frame.scrollLeft > 0", arg=frame.element_handle()
-        )
-
-
 def test_the_text_is_there_without_scripts(visit, address):
     with visit(address, script=False) as still:
         assert still.page.locator("main h1").last.is_visible()
