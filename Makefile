@@ -3,16 +3,19 @@ PYTHON ?= python3
 TORCH ?= torch
 RUN = .venv/bin/python -m
 
-.PHONY: book test site check serve bench clean
+.PHONY: book test site gpu check serve bench clean
 
 book: .venv/ready ## the book, in _build/html/index.html; chapters execute where something changed
 	.venv/bin/jupyter-book build book --config _config.yml --toc $(CURDIR)/_toc.yml --path-output . -W -n --keep-going
 
 test: .venv/ready ## the tests that need neither the built book nor its chapters to run
-	$(RUN) pytest -m "not site"
+	$(RUN) pytest -m "not site and not gpu"
 
 site: book ## the built pages in a browser, Chromium
 	$(RUN) pytest -m site
+
+gpu: .venv/ready ## the tests that compare a GPU with the CPU, where CUDA is
+	$(RUN) pytest -m gpu
 
 check: .venv/ready ## style, types
 	$(RUN) ruff check

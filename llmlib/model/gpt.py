@@ -85,13 +85,13 @@ class GPT(nn.Module):
             raise ValueError(
                 f"{start} + {length} positions do not fit into block_size={self.block_size}"
             )
+        if ids.device.type != "cpu" and not torch.compiler.is_compiling():
+            self._check(ids)  # a GPU that fails to look one up answers nothing more
         try:
             x = self.embed_tokens(ids)
         except IndexError:
-            low, high = ids.min().item(), ids.max().item()
-            raise ValueError(
-                f"ids run from {low} to {high}, allowed are 0 to {self.vocab_size - 1}"
-            ) from None
+            self._check(ids)
+            raise
         if self.position_embedding is not None:
             x = x + self.position_embedding(start, length)
         if self.embedding_norm is not None:
@@ -99,6 +99,13 @@ class GPT(nn.Module):
         if self.smear is not None:
             x = self.smear(x, cache)
         return self.dropout(x)
+
+    def _check(self, ids: Int[Tensor, "B T"]) -> None:
+        low, high = torch.stack(ids.aminmax()).tolist()  # one wait for the device
+        if low < 0 or high >= self.vocab_size:
+            raise ValueError(
+                f"ids run from {low} to {high}, allowed are 0 to {self.vocab_size - 1}"
+            )
 
 
 def make_position_embedding(config: GPTConfig) -> nn.Module | None:

@@ -35,6 +35,7 @@ def make_trainer(ids):
             "max_iters": 8,
             "eval_interval": 3,
             "warmup_iters": 2,
+            "device": "cpu",
         }
         config |= {"precision": "float32", "learning_rate": 0.01} | changes
         gpt = GPT(GPTConfig(**{"vocab_size": VOCAB} | shape))

@@ -223,7 +223,7 @@ def test_refuses_ids(make_trainer, train_ids, val_ids, error, message):
 def test_refuses_a_model_that_cannot_learn(make_trainer, ids):
     model = packed(make_trainer().model)
     with pytest.raises(ValueError, match="no parameters to train: all are frozen"):
-        Trainer(model, ids, ids, TrainConfig())
+        Trainer(model, ids, ids, TrainConfig(device="cpu"))
 
 
 def test_refuses_a_context_that_the_model_does_not_read(make_trainer):
@@ -291,7 +291,7 @@ def test_rows_and_validation_begin_at_documents_where_start_ids_are_given():
     torch.manual_seed(0)
     ids = torch.randint(1, 8, (400,))
     ids[::20] = 0
-    config = TrainConfig(max_iters=1, batch_size=4, precision="float32")
+    config = TrainConfig(max_iters=1, batch_size=4, device="cpu", precision="float32")
     seen = []
 
     class Watched(Bigram):
