@@ -3,9 +3,12 @@
 Shapes: N ids of a corpus, B batch, T time.
 """
 
+from functools import lru_cache
+
 import numpy as np
 import torch
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from llmlib.text.tokenizers import Tokenizer
@@ -53,10 +56,12 @@ def batch_at(
 ) -> tuple[Int64[Tensor, "B T"], Int64[Tensor, "B T"]]:
     """The inputs and targets of a step: targets[b, t] is what follows inputs[b, t].
 
-    Each row starts at one of the N - T places of `ids`, or of `starts` where they are
-    given, all equally likely. A pure function of its arguments: the places come from a
-    counter-based generator (Philox, Salmon et al. 2011) with the key (seed, rank), so
-    each step's batch can be had without those before it, and each rank draws its own.
+    Each row starts at one of the N - T places of `ids`, all equally likely. Where
+    `starts` are given, rows start there, at each once before at any twice, in an order
+    that is drawn anew for every round. A pure function of its arguments: what is drawn
+    comes from a counter-based generator (Philox, Salmon et al. 2011) with the key
+    (seed, rank), so each step's batch can be had without those before it, and each rank
+    draws its own.
 
     Raises TypeError if `ids` is no int64 tensor; ValueError if it is not longer than
     block_size, or if a number is out of its range.
@@ -65,18 +70,31 @@ def batch_at(
     for name, number in {"step": step, "seed": seed, "rank": rank}.items():
         if not 0 <= number < 2**64:
             raise ValueError(f"{name} is {number}, not between 0 and 2**64 - 1")
-    # The lowest word of the counter counts on within a step; the step is the next word.
-    key = np.array([seed, rank], dtype=np.uint64)
-    counter = np.array([0, step, 0, 0], dtype=np.uint64)
-    philox = np.random.Philox(key=key, counter=counter)
-    drawn = philox.random_raw(batch_size)
-    n_places = len(ids) - block_size if starts is None else len(starts)
-    places = torch.from_numpy((drawn % n_places).astype(np.int64))  # (B,)
     # index_select copies rows on one thread; indexing would wake all of them for little.
-    if starts is not None:
-        places = starts.index_select(0, places)
+    if starts is None:
+        drawn = _draw(batch_size, seed, rank, step, 0) % (len(ids) - block_size)
+        places = torch.from_numpy(drawn.astype(np.int64))  # (B,)
+    else:
+        rows = range(step * batch_size, (step + 1) * batch_size)
+        turns = [divmod(row, len(starts)) for row in rows]  # the round, and where in it
+        chosen = [_order(len(starts), seed, rank, nth)[i] for nth, i in turns]
+        places = starts.index_select(0, torch.tensor(chosen))
     windows = ids.unfold(0, block_size, 1)  # (N - T + 1, T), a view
     return windows.index_select(0, places), windows.index_select(0, places + 1)
+
+
+@lru_cache(maxsize=2)  # of this round and the next
+def _order(n: int, seed: int, rank: int, nth: int) -> NDArray[np.int64]:
+    """The numbers below n, in the order of the nth round."""
+    return np.argsort(_draw(n, seed, rank, nth % 2**64, 1), kind="stable")
+
+
+def _draw(n: int, seed: int, rank: int, at: int, purpose: int) -> NDArray[np.uint64]:
+    """n words of 64 random bits."""
+    key = np.array([seed, rank], dtype=np.uint64)
+    # The lowest word of the counter counts on within a draw.
+    counter = np.array([0, at, purpose, 0], dtype=np.uint64)
+    return np.random.Philox(key=key, counter=counter).random_raw(n)
 
 
 def _check(ids: Tensor, batch_size: int, block_size: int) -> None:

@@ -61,8 +61,8 @@ class Trainer:
     gradients to the float32 weights.
 
     Rows begin anywhere in the ids; with `start_ids` (a tokenizer's own, say) only where
-    these stand, at the beginnings of documents, in training (one time in eight right
-    after them) and in validation.
+    these stand, at the beginnings of documents, in training (at every eighth right after
+    them; each once before any a second time) and in validation.
 
     Batches and dropout depend on the config's seed and the step alone, so a training
     that is saved and resumed goes on bit for bit as if it had never stopped (same
@@ -99,8 +99,8 @@ class Trainer:
             room = self.block_size + 1
             self.val_starts = document_starts(self.val_ids, start_ids, room)
             starts = document_starts(self.train_ids, start_ids, room)
-            # One row in eight is without start_ids, as a bare prompt is.
-            self.starts = torch.cat([starts.repeat(7), starts + len(start_ids)])
+            starts[::8] += len(start_ids)  # as a bare prompt is
+            self.starts = starts
         self.model = model.to(device=config.device, dtype=torch.float32).eval()
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
