@@ -14,6 +14,7 @@ NAMES = (
     "speedrun",
     "sweep",
     "vocabulary",
+    "village",
     "book",
 )
 QUICK = set(NAMES) - {"vocabulary"}

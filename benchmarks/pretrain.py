@@ -42,13 +42,13 @@ TEST_SEED = 20_000_000  # of stories that are in no corpus
 
 def train_stories() -> tuple[GPT, Tokenizer]:
     """A GPT of under a million parameters, trained longer than in the book, on more
-    stories. They are drawn with replacement, so about two rows in three are new to it.
+    stories, none of them twice.
     """
     train = StoryGrammar().sample(N_STORIES, seed=SEED)
     _, val = load_corpus("stories").split()
     tokenizer = BPETokenizer.train(train[:1_000_000], vocab_size=2048)
     shape = {"block_size": 192, "n_layer": 2, "n_head": 4, "n_embd": 128}
-    rates = {"embedding_lr": 0.04, "head_lr": 0.02}
+    rates = {"embedding_lr": 0.04, "head_lr": 0.02, "cooldown": 1.0}
     config, training = fast_recipe(
         tokenizer.vocab_size, **shape, **rates, max_iters=6000, eval_interval=600
     )

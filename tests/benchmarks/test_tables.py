@@ -12,6 +12,7 @@ from benchmarks import (
     sweep,
     throughput,
     training,
+    village,
 )
 
 
@@ -100,3 +101,10 @@ def test_throughput():
     assert all(machine.ranged(p["tokens a second"], 0) in table for p in points)
     headings = [line for line in table.splitlines() if "megabytes" in line]
     assert [line.split()[0] for line in headings] == list(throughput.GROWTH)
+
+
+def test_village():
+    record = committed("village")
+    _, *lines = village.table(record).splitlines()
+    for row, line in zip(record["runs"] + record["pairs"], lines, strict=True):
+        assert line.endswith(f"{row['percent_above']:.2f}%")
