@@ -12,6 +12,7 @@ from llmlib import (
     bits_per_character,
     distance_to_floor,
     load_model,
+    source_shares,
     write,
 )
 from llmlib.training.checkpoints import PRETRAINED
@@ -48,3 +49,25 @@ def test_stories_are_as_near_the_floor_as_the_card_says():
     above = float(CARDS["stories"]["above_the_floor"].rstrip("%")) / 100
     assert gap == pytest.approx(above, abs=0.02)
     assert gap < 0.05
+
+
+def test_heads_do_what_the_chapter_on_heads_says_of_them():
+    model, tokenizer = load_model("stories")
+    village = StoryGrammar()
+    places = [
+        (story, place)
+        for story, marked in map(village.annotated, range(20_000_000, 20_000_060))
+        for place in marked
+    ]
+    shares = source_shares(model, tokenizer, places)
+    dark = {"object": [(1, 0)], "name": [(1, 1), (1, 2)], "elder": [(1, 3)]}
+    for kind, heads in dark.items():
+        assert list(map(tuple, (shares[kind] > 0.5).nonzero().tolist())) == heads
+    best = {"answer": (0, 3), "count": (0, 2), "pronoun": (1, 2)}
+    for kind, head in best.items():
+        assert divmod(shares[kind].argmax().item(), 4) == head
+    promises = [(story, place) for story, place in places if place.kind == "promise"]
+    bets = [(s, p) for s, p in promises if "loser" in s[p.start - 10 : p.start]]
+    others = [pair for pair in promises if pair not in bets]
+    assert source_shares(model, tokenizer, bets)["promise"][1, 3] > 0.6
+    assert source_shares(model, tokenizer, others)["promise"].max() < 0.2
