@@ -2,7 +2,7 @@
 reads every weight once, and that reading is most of what it costs on a CPU.
 
     model  --packed-->  the same GPT, forward and parts, only its Linear layers are
-                        "float32": HalvedLinear   (the same numbers)
+                        "float32": HalvedLinear   (the same numbers; where that is faster)
                         "int8":    Int8Linear     (a quarter of the bytes)
                         and queries, keys and values come from one matrix
 
@@ -13,6 +13,8 @@ Shapes: B batch, I inputs, O outputs.
 """
 
 import copy
+import time
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +34,8 @@ class HalvedLinear(nn.Module):
     as a batch of two products.
 
     The numbers are the same. But MKL, which multiplies for PyTorch on most processors,
-    reads the weights up to twice as fast in a batch as in the product of one matrix
-    with one vector.
+    reads the weights on AMD's up to twice as fast in a batch as in the product of one
+    matrix with one vector. On Intel's it takes twice as long: see `halving_pays`.
     """
 
     def __init__(self, linear: nn.Linear) -> None:
@@ -54,6 +56,27 @@ class HalvedLinear(nn.Module):
         y = torch.bmm(self.halves, columns).flatten()[: self.n_outputs]
         y = y.view(*x.shape[:-1], self.n_outputs)
         return y if self.bias is None else y + self.bias
+
+
+@cache
+def halving_pays() -> bool:
+    """Whether HalvedLinear is faster than Linear on this processor, tried once in a
+    process, which takes a few milliseconds.
+    """
+    linear = nn.utils.skip_init(nn.Linear, 768, 768, bias=False)  # draws nothing
+    row = torch.ones(768)
+
+    @torch.no_grad()
+    def least_time(layer: nn.Module) -> float:
+        taken = []
+        for _ in range(20):
+            started = time.perf_counter()
+            layer(row)
+            taken.append(time.perf_counter() - started)
+        return min(taken)
+
+    nn.init.ones_(linear.weight)
+    return least_time(HalvedLinear(linear)) < least_time(linear)
 
 
 class Int8Linear(nn.Module):
@@ -124,8 +147,10 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
             _join(part)
     for name, part in list(model.named_modules()):
         if isinstance(part, nn.Linear):
-            small = Int8Linear(part) if weights == "int8" else HalvedLinear(part)
-            model.set_submodule(name, small)
+            if weights == "int8":
+                model.set_submodule(name, Int8Linear(part))
+            elif halving_pays():
+                model.set_submodule(name, HalvedLinear(part))
         elif isinstance(part, nn.Dropout):  # which only takes time here
             model.set_submodule(name, nn.Identity())
     return model.requires_grad_(False)
@@ -134,7 +159,7 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
 def _join(attention: Attention) -> None:
     """Makes a JointAttention of it."""
     parts = [attention.q_proj, attention.k_proj, attention.v_proj]
-    joint = nn.Linear(1, 1, bias=False)
+    joint = nn.utils.skip_init(nn.Linear, 1, 1, bias=False)  # draws nothing
     joint.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
     if parts[0].bias is not None:
         joint.bias = nn.Parameter(torch.cat([part.bias for part in parts]))

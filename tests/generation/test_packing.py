@@ -1,5 +1,6 @@
 """A packed model against the model itself: the same text, numbers within rounding."""
 
+import time
 from copy import deepcopy
 from dataclasses import replace
 
@@ -10,6 +11,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from llmlib.evaluation.metrics import mean_loss
+from llmlib.generation import packing
 from llmlib.generation.decoding import beam_search, generate, generate_batch
 from llmlib.generation.packing import HalvedLinear, Int8Linear, packed
 from llmlib.generation.sampling import Sampling
@@ -43,6 +45,12 @@ PACKINGS = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(params=["halved", "whole"])
+def halving(request, monkeypatch):
+    """Both forms of packed float32, whichever is faster here."""
+    monkeypatch.setattr(packing, "halving_pays", lambda: request.param == "halved")
+
+
 def random_model(config):
     torch.manual_seed(0)
     model = GPT(config)
@@ -59,6 +67,7 @@ def read_in_parts(model, ids):
     return torch.cat([model(part, cache) for part in parts], dim=1)
 
 
+@pytest.mark.usefixtures("halving")
 @SHAPES
 @PACKINGS
 def test_logits_are_those_of_the_model(config, weights, tolerance):
@@ -72,6 +81,7 @@ def test_logits_are_those_of_the_model(config, weights, tolerance):
         assert logits.dtype == expected.dtype
 
 
+@pytest.mark.usefixtures("halving")
 @SHAPES
 @pytest.mark.parametrize("sampling", [GREEDY, Sampling(0.9, 9, 0.9, 0.01, 1.2, seed=4)])
 def test_float32_writes_the_same_text(config, sampling):
@@ -110,6 +120,21 @@ def test_a_halved_linear_is_the_same_linear(n_in, n_out, shape, bias):
     assert_close(HalvedLinear(linear)(x), linear(x), atol=1e-6, rtol=1e-5)
 
 
+@pytest.mark.parametrize("slow", [HalvedLinear, nn.Linear])
+def test_the_faster_of_the_two_is_chosen(slow, monkeypatch):
+    monkeypatch.setattr(slow, "forward", lambda layer, x: time.sleep(0.01))
+    packing.halving_pays.cache_clear()
+    torch.manual_seed(0)
+    try:
+        fast = packed(random_model(LLAMA), "float32")
+        drawn = torch.get_rng_state()
+        random_model(LLAMA)
+        assert torch.equal(torch.get_rng_state(), drawn)  # trying draws nothing
+    finally:
+        packing.halving_pays.cache_clear()
+    assert isinstance(fast.lm_head, HalvedLinear) == (slow is nn.Linear)
+
+
 def test_int8_linear_takes_what_linear_takes():
     linear = nn.Linear(32, 8, bias=False)
     part = Int8Linear(linear)
@@ -133,6 +158,7 @@ def test_int8_predicts_as_well(name):
     assert mean_loss(packed(model), ids) < 1.005 * mean_loss(model, ids)
 
 
+@pytest.mark.usefixtures("halving")
 @pytest.mark.parametrize("weights", ["float32", "int8"])
 def test_the_model_is_left_as_it_was(weights):
     model = random_model(GPT2).train()
@@ -147,6 +173,7 @@ def test_the_model_is_left_as_it_was(weights):
     assert model.lm_head.weight is model.embed_tokens.weight
 
 
+@pytest.mark.usefixtures("halving")
 def test_attention_can_be_observed():
     model, ids = random_model(LLAMA), torch.arange(8)[None]
     with torch.no_grad(), observe(model) as expected:
@@ -157,6 +184,7 @@ def test_attention_can_be_observed():
     assert_close(dict(seen), dict(expected), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("halving")
 def test_an_attention_of_ones_own_stays():
     class Halved(Attention):
         def attend(self, q, k, v, start):
