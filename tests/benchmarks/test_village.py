@@ -1,6 +1,7 @@
 """The chapter's training from several seeds, and models that predict together."""
 
 import json
+from pathlib import Path
 
 import torch
 
@@ -28,3 +29,16 @@ def test_it_runs(check_command):
     assert [pair["seeds"] for pair in record["pairs"]] == [[0, 1]]
     assert record["runs"][0]["percent_above"] != record["runs"][1]["percent_above"]
     check_command(village, "village", record)
+
+
+def test_the_training_is_the_chapters():
+    page = Path(__file__).parents[2] / "book" / "training" / "training.ipynb"
+    cells = json.loads(page.read_text("utf-8"))["cells"]
+    code = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    for name, number in village.RATES.items():
+        assert f"    {name}={number},\n" in code
+    for name, number in village.SHAPE.items():
+        assert f'    "{name}": {number},\n' in code
+    assert "    max_iters=1750,\n" in code
+    assert "village.sample(32_000, seed=1)" in code
+    assert "replace(train_config, block_size=176)" in code
