@@ -62,10 +62,11 @@ class RotaryPositions(nn.Module):
             raise ValueError(
                 f"rotary positions turn pairs of channels: head_size {head_size} is not even"
             )
-        # (block_size, 1, D/2): the same for all heads
         angles = position_angles(block_size, head_size, theta)[:, None]
-        self.register_buffer("cos", angles.cos(), persistent=False)
-        self.register_buffer("sin", angles.sin(), persistent=False)
+        cos, sin = angles.cos(), angles.sin()
+        # (block_size, 1, D): the same for all heads
+        self.register_buffer("cos", torch.cat([cos, cos], dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat([-sin, sin], dim=-1), persistent=False)
 
     def forward(
         self, x: Float[Tensor, "B T H D"], start: int
@@ -74,11 +75,10 @@ class RotaryPositions(nn.Module):
         `start`.
         """
         end = start + x.shape[1]
-        cos, sin = self.cos[start:end], self.sin[start:end]
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat(
-            [first * cos - second * sin, second * cos + first * sin], dim=-1
-        )
+        # A pair (a, b) becomes (a cos - b sin, b cos + a sin): every channel needs its own
+        # number and its partner's, which stands half a vector away.
+        partner = x.roll(x.shape[-1] // 2, dims=-1)
+        return x * self.cos[start:end] + partner * self.sin[start:end]
 
 
 def position_angles(

@@ -1,6 +1,6 @@
 """What turns gradients into steps: AdamW with decay for matrices alone, and Muon.
 
-Shapes: N matrices of one shape, R rows, K columns (R <= K).
+Shapes: N matrices of one shape, R rows, K columns.
 """
 
 from collections import defaultdict
@@ -38,21 +38,23 @@ singular values fastest, and leave all of them between about 0.2 and 1.9.
 def orthogonalize(
     matrices: Float[Tensor, "N R K"], polynomials: Sequence[Quintic]
 ) -> Float[Tensor, "N R K"]:
-    """Roughly the nearest matrix with orthonormal rows: U Vᵀ where the matrix is U S
-    Vᵀ.
+    """Roughly the nearest matrix with orthonormal rows, or columns where those are
+    fewer: U Vᵀ where the matrix is U S Vᵀ.
 
     An odd polynomial of a matrix, a·X + b·(XXᵀ)X + c·(XXᵀ)²X, applies the polynomial to
     its singular values and leaves U and V alone. The polynomials, one after another,
-    lift every value in (0, 1] into a band around 1. The rows must not outnumber the
-    columns: then XXᵀ is the smaller product.
+    lift every value in (0, 1] into a band around 1. X(XᵀX) is the same as (XXᵀ)X: the
+    smaller of the two squares is taken.
     """
     x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(
         min=1e-7
     )  # singular values at most 1
+    tall = x.shape[1] > x.shape[2]
     for a, b, c in polynomials:
-        gram = torch.bmm(x, x.mT)  # (N, R, R)
+        gram = torch.bmm(x.mT, x) if tall else torch.bmm(x, x.mT)
         higher = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)  # b·XXᵀ + c·(XXᵀ)²
-        x = torch.baddbmm(x, higher, x, beta=a)  # a·X + (…)·X
+        left, right = (x, higher) if tall else (higher, x)
+        x = torch.baddbmm(x, left, right, beta=a)  # a·X + (…)·X, or a·X + X·(…)
     return x
 
 
@@ -64,8 +66,7 @@ class Muon(Optimizer):
 
     with rate η (`lr`), momentum μ (Nesterov's form) and decay λ. Every direction of the
     matrix moves alike, however small its gradient. Matrices of one shape are done in
-    one batch, a tall one as its transpose; `dtype` is what the products are computed
-    in.
+    one batch; `dtype` is what the products are computed in.
 
     Raises ValueError for a parameter that is not a matrix.
     """
@@ -122,13 +123,11 @@ class Muon(Optimizer):
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
         rows, columns = matrices[0].shape
-        batch = torch.stack(ahead).to(self.dtype)
-        if rows <= columns:
-            directions = orthogonalize(batch, self.polynomials)
-        else:
-            directions = orthogonalize(batch.mT, self.polynomials).mT
+        batch = torch.stack([matrix.to(self.dtype) for matrix in ahead])
+        directions = orthogonalize(batch, self.polynomials)
         for p, direction in zip(matrices, directions, strict=True):
-            p.mul_(1 - lr * weight_decay)
+            if weight_decay:
+                p.mul_(1 - lr * weight_decay)
             p.add_(direction, alpha=-lr * max(1, rows / columns) ** 0.5)
 
 

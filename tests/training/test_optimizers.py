@@ -51,9 +51,10 @@ def test_muon_moves_as_torch_muon(momentum, weight_decay):
         assert (a - b).norm() < 0.02 * moved  # both compute in bfloat16
 
 
-def test_orthogonalize_gives_the_polar_factor():
+@pytest.mark.parametrize("shape", [(3, 16, 40), (3, 40, 16)], ids=["wide", "tall"])
+def test_orthogonalize_gives_the_polar_factor(shape):
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(3, 16, 40, generator=generator, dtype=torch.float64)
+    x = torch.randn(shape, generator=generator, dtype=torch.float64)
     u, _, vh = torch.linalg.svd(x, full_matrices=False)
     before = torch.linalg.svdvals(x / x.norm(dim=(1, 2), keepdim=True))
     assert before.min() < 0.1
