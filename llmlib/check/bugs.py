@@ -32,11 +32,13 @@ def influence(model: Model, ids: Int[Tensor, " T"]) -> Float[Tensor, "T T"]:
 
 
 def check_awake(moved: Float[Tensor, "T T"]) -> Float[Tensor, "T T"]:
-    """The same table of influences; AssertionError where nothing moves anything."""
-    if not moved.any():
+    """The same table of influences; AssertionError where no token moves anything at a
+    later position.
+    """
+    if not moved.triu(1).any():
         raise AssertionError(
-            "nothing changes, whatever the tokens are: are there weights of zero? Give "
-            "the model other ones for this test"
+            "no token changes anything after it: are there weights of zero? Give the "
+            "model other ones for this test"
         )
     return moved
 
@@ -44,7 +46,8 @@ def check_awake(moved: Float[Tensor, "T T"]) -> Float[Tensor, "T T"]:
 def assert_causal(model: Model, ids: Int[Tensor, " T"]) -> None:
     """No position sees a token that comes after it.
 
-    Fails too where nothing moves at all: a head that starts at zero hides every fault.
+    Fails too where no position hears of another: weights that start at zero hide every
+    fault.
     """
     moved = check_awake(influence(model, ids))
     seen = (moved.tril(-1) > 1e-5 * moved.max()).nonzero()
@@ -133,7 +136,7 @@ def assert_hears_order(model: nn.Module, ids: Int[Tensor, " T"]) -> None:
     More blocks tell the order from the causal mask alone (Kazemnejad et al. 2023), so
     build the model with one for this test. It is asked in float64: before a training the
     order makes a difference that float32 can hardly tell from rounding. Fails too where
-    nothing moves at all.
+    no position hears of another.
     """
     turned = torch.cat([ids[:-1].flip(0), ids[-1:]])
     model = deepcopy(model).double()

@@ -145,9 +145,9 @@ def test_influence_is_the_map_of_who_sees_whom():
 
 def test_a_model_that_starts_at_zero_is_not_taken_for_a_right_one():
     config = replace(FAST, attention="everything", init="zero_output")
-    with pytest.raises(AssertionError, match="nothing changes"):
+    with pytest.raises(AssertionError, match="no token changes"):
         assert_causal(built(config=config), IDS)
-    with pytest.raises(AssertionError, match="nothing changes"):
+    with pytest.raises(AssertionError, match="no token changes"):
         assert_hears_order(one_block(config=replace(FAST, init="zero_output")), IDS)
     with pytest.raises(AssertionError, match="nothing comes through weights of zero"):
         assert_fresh_gradients(museum.step, built(config=config), *BATCH)
