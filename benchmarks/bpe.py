@@ -16,7 +16,6 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import chain, pairwise
-from pathlib import Path
 from typing import Any
 
 import regex
@@ -24,7 +23,14 @@ import tiktoken
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
 from benchmarks.diverse import N_BYTES, diverse_text
-from benchmarks.machine import alternate, describe, ratios, report, spread
+from benchmarks.machine import (
+    alternate,
+    describe,
+    gpt2_files,
+    ratios,
+    report,
+    spread,
+)
 from llmlib import GPT2_PATTERN, BPETokenizer, load_corpus
 from llmlib.text.bpe_files import write_bytes
 from llmlib.text.merges import Pair, learn_merges
@@ -200,8 +206,7 @@ def to_tiktoken(tokenizer: BPETokenizer) -> tiktoken.Encoding:
 
 
 def _gpt2() -> dict[str, BPETokenizer]:
-    folder = Path(os.environ.get("LLMLIB_DATA", ".")) / "gpt2"
-    files = folder / "vocab.json", folder / "merges.txt"
+    files = gpt2_files()
     if not all(file.is_file() for file in files):
         return {}
     return {"GPT-2's tokens": BPETokenizer.from_files(*files)}

@@ -18,6 +18,12 @@ import torch
 RESULTS = Path(__file__).parent / "results"
 
 
+def gpt2_files() -> tuple[Path, Path]:
+    """Where GPT-2's vocab.json and merges.txt lie: the folder gpt2 of LLMLIB_DATA."""
+    folder = Path(os.environ.get("LLMLIB_DATA", ".")) / "gpt2"
+    return folder / "vocab.json", folder / "merges.txt"
+
+
 def seconds(run: Callable[[], object]) -> float:
     """How long one call takes."""
     started = time.perf_counter()

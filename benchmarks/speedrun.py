@@ -186,18 +186,19 @@ def table(record: dict[str, Any]) -> str:
     return aligned((*HEADING, "times shorter"), *rows)
 
 
-def main() -> None:
+def main(arguments: list[str] | None = None) -> None:
     """Measures every rung and writes the results."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--only", nargs="*", help="these rungs; the others stay")
-    parser.add_argument("--quick", action="store_true", help="a few steps of each")
-    options = parser.parse_args()
-    torch.set_num_threads(1)
     makers: dict[str, tuple[Callable[[int, int], dict[str, Any]], int]] = {
         FIRST: (lambda steps, seed: train_baseline({"max_iters": steps}, seed), 2000)
     }
     makers |= {rung.name: (partial(run, rung), rung.steps) for rung in ladder(RUNGS)}
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=3)
+    rungs: Any = {"choices": list(makers), "metavar": "RUNG"}
+    parser.add_argument("--only", nargs="*", **rungs, help="these; the others stay")
+    parser.add_argument("--quick", action="store_true", help="a few steps of each")
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(1)
     path = RESULTS / "speedrun.json"
     kept = json.loads(path.read_text())["rungs"] if options.only else []
     measured = {rung["name"]: rung for rung in kept}

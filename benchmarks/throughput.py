@@ -91,6 +91,7 @@ def compare(name: str, rounds: int, **training: Any) -> dict[str, Any]:
     rate = {who: spread([tokens / s for s in taken[who]], 0) for who in taken}
     return {
         "shape": shape,
+        "precision": ours.config.precision,
         "seconds of the first step": round(first, 2),
         "tokens a second": rate,
         "times faster": ratios(taken["baseline"], taken["ours"]),
@@ -149,8 +150,9 @@ def measure(quick: bool = False) -> dict[str, Any]:
                 "10.7 M", rounds, compile=True
             )
     for measured in record["steps"].values():
-        share = measured["FLOPs a second"]["median"] / record["peak"]["bfloat16"]
-        measured["share of the bfloat16 peak"] = round(share, 3)
+        precision = measured["precision"]
+        share = measured["FLOPs a second"]["median"] / record["peak"][precision]
+        measured[f"share of the {precision} peak"] = round(share, 3)
     record["growth"] = grow(quick)
     return record
 
@@ -159,18 +161,15 @@ def table(record: dict[str, Any]) -> str:
     """The peak, a line for each shape, and a table for each of GROWTH."""
     peaks = [f"{flops / 1e9:.0f} in {name}" for name, flops in record["peak"].items()]
     heading = ("shape", "ours, tokens/s", "baseline, not compiled, tokens/s")
-    more = ("times faster", "10^9 FLOPs/s", "of the bfloat16 peak, %", "first step, s")
-    rows = [
-        (
-            name,
-            *(ranged(step["tokens a second"][who], 0) for who in ("ours", "baseline")),
-            ranged(step["times faster"]),
-            round(step["FLOPs a second"]["median"] / 1e9),
-            f"{100 * step['share of the bfloat16 peak']:.1f}",
-            step["seconds of the first step"],
-        )
-        for name, step in record["steps"].items()
-    ]
+    more = ("times faster", "10^9 FLOPs/s", "in", "of its peak, %", "first step, s")
+    rows = []
+    for name, step in record["steps"].items():
+        both = [ranged(step["tokens a second"][who], 0) for who in ("ours", "baseline")]
+        pace = round(step["FLOPs a second"]["median"] / 1e9)
+        share = step[f"share of the {step['precision']} peak"]
+        of_peak = step["precision"], f"{100 * share:.1f}"
+        times, first = ranged(step["times faster"]), step["seconds of the first step"]
+        rows.append((name, *both, times, pace, *of_peak, first))
     tables = [aligned((*heading, *more), *rows)]
     for name, points in record["growth"].items():
         lines = [[name, "tokens/s", "megabytes", "10^6 FLOPs/token"]]

@@ -10,14 +10,12 @@ with longer tokens a model also sees further back, as it does in practice. Takes
 five minutes on one core.
 """
 
-import os
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.machine import describe, write_results
+from benchmarks.machine import describe, gpt2_files, write_results
 from llmlib import (
     GPT,
     BPETokenizer,
@@ -77,8 +75,7 @@ ODD = " SolidGoldMagikarp"  # a famous one (Rumbelow and Watkins 2023)
 
 def measure_gpt2() -> dict[str, Any]:
     """What is in GPT-2's vocabulary, and how it cuts texts, beside one of the stories."""
-    folder = Path(os.environ.get("LLMLIB_DATA", ".")) / "gpt2"
-    gpt2 = BPETokenizer.from_files(folder / "vocab.json", folder / "merges.txt")
+    gpt2 = BPETokenizer.from_files(*gpt2_files())
     train, val = load_corpus("stories").split()
     ours = BPETokenizer.train(train[:LEARNED_FROM], vocab_size=2048)
     texts = {

@@ -1,15 +1,29 @@
 """Array shapes written in the package's annotations are checked while the tests run."""
 
+import jaxtyping
+import pytest
 from jaxtyping import install_import_hook
 
 CHECKED = [
+    "llmlib.evaluation.metrics",
+    "llmlib.evaluation.ngrams",
+    "llmlib.generation.context",
+    "llmlib.generation.packing",
+    "llmlib.generation.speculation",
+    "llmlib.inside.heads",
     "llmlib.model.attention",
     "llmlib.model.bigram",
     "llmlib.model.blocks",
     "llmlib.model.cache",
     "llmlib.model.gpt",
     "llmlib.model.positions",
-    "llmlib.evaluation.metrics",
+    "llmlib.training.optimizers",
 ]
 
 install_import_hook(CHECKED, "beartype.beartype")
+
+
+@pytest.fixture
+def unchecked(monkeypatch):
+    """No annotations are checked, so that wrong arguments get as far as a reader's do."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)

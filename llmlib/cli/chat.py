@@ -1,6 +1,7 @@
 """``llmlib chat``: you begin a story, the model goes on."""
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,6 +9,7 @@ from llmlib.cli.generate import add_model, add_sampling, read_model, read_sampli
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import write
 from llmlib.generation.sampling import Sampling
+from llmlib.generation.streams import until
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer
 
@@ -101,7 +103,10 @@ class Chat:
         print(f"(temperature {temperature:g})")
 
     def reply(self, beginning: str) -> None:
-        """Write `beginning` and what the model adds; a blank line or Ctrl-C ends it."""
+        """Write `beginning` and what the model adds; a blank line or Ctrl-C ends it.
+
+        The blank line is not printed, but part of the story: the next one follows it.
+        """
         self.before, self.beginning = self.text, beginning
         self.text += beginning
         # Every turn draws anew, also where a seed makes the chat repeatable.
@@ -109,16 +114,22 @@ class Chat:
         self.turn += 1
         print(beginning, end="", flush=True)
         try:
-            for piece in write(
-                self.model,
-                self.tokenizer,
-                self.text,
-                self.max_new_tokens,
-                rules,
-                (END,),
-            ):
+            pieces = write(
+                self.model, self.tokenizer, self.text, self.max_new_tokens, rules
+            )
+            heard: list[str] = []
+            for piece in until((END,), remembered(pieces, heard)):
                 print(piece, end="", flush=True)
                 self.text += piece
+            if END in "".join(heard):
+                self.text += END
         except KeyboardInterrupt:
             print(" ...", end="")
         print()
+
+
+def remembered(pieces: Iterator[str], heard: list[str]) -> Iterator[str]:
+    """The pieces, each of which is added to what was heard."""
+    for piece in pieces:
+        heard.append(piece)
+        yield piece

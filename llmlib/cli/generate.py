@@ -9,6 +9,7 @@ from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import beam_search, write
 from llmlib.generation.packing import WEIGHTS, packed
 from llmlib.generation.sampling import Sampling
+from llmlib.generation.streams import until, whole_characters
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer
 from llmlib.training.checkpoints import load_model
@@ -82,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
             "--num-beams draws nothing: give it without " + ", ".join(RULES)
         )
     stop = tuple(text.replace("\\n", "\n") for text in arguments.stop)
+    if "" in stop:
+        raise ValueError("--stop must not be empty")
     model, tokenizer = read_model(arguments)
     ask = sys.stdin.isatty()
     prompts = [known_text(tokenizer, prompt, ask=ask) for prompt in prompts]
@@ -92,20 +95,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.num_beams is not None:
             ids = tokenizer.encode(prompt) or tokenizer.start_ids
             best = beam_search(model, ids, length, arguments.num_beams)
-            pieces = iter([cut(tokenizer.decode(best), stop)])
+            pieces = until(stop, whole_characters(tokenizer, best))
         else:
             pieces = write(model, tokenizer, prompt, length, rules, stop)
         for piece in pieces:
             print(piece, end="", flush=True)
         print()
     return 0
-
-
-def cut(text: str, stop: tuple[str, ...]) -> str:
-    """The text up to the first of the stop texts in it."""
-    return text[
-        : min((text.find(end) for end in stop if end in text), default=len(text))
-    ]
 
 
 def read_prompts(arguments: argparse.Namespace) -> list[str]:

@@ -4,6 +4,7 @@ import argparse
 import csv
 import math
 import shlex
+from copy import deepcopy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from llmlib.training.progress import (
 from llmlib.training.recipes import fast_recipe, plain_recipe
 from llmlib.training.resuming import checkpoints_in
 from llmlib.training.trainer import StepLog, Trainer
+from llmlib.training.weights import fill
 
 RECIPES = {"plain": plain_recipe, "fast": fast_recipe}
 SETTINGS = {
@@ -76,7 +78,9 @@ def add_commands(commands: Any) -> None:
         help="wait a minute for shorter steps, in a training of ten minutes or more",
     )
     parser.add_argument(
-        "--save-interval", type=int, help="steps; as --eval-interval by default"
+        "--save-interval",
+        type=int,
+        help="steps; as --eval-interval by default, and at every best model",
     )
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint"
@@ -96,9 +100,10 @@ def run(arguments: argparse.Namespace) -> int:
             trainer.resume(folder)
             print(f"going on after step {trainer.step}")
         elif checkpoints_in(folder) or (folder / "model.safetensors").exists():
+            going_on = "add --resume to go on with its training, or "
             raise ValueError(
-                f"there is a model in {folder} already: add --resume to go on with its training, "
-                "or choose another --out"
+                f"there is a model in {folder} already: "
+                f"{going_on if checkpoints_in(folder) else ''}choose another --out"
             )
         check_writable(folder, 2 * trainer.checkpoint_bytes)
         finished = train(trainer, tokenizer, folder, arguments.save_interval)
@@ -151,7 +156,11 @@ def train_tokenizer(kind: str, corpus: Corpus, vocab_size: int | None) -> Tokeni
 def check_length(
     corpus: Corpus, train_ids: torch.Tensor, val_ids: torch.Tensor, block_size: int
 ) -> None:
-    """ValueError for a text shorter than one context, naming both lengths."""
+    """ValueError for a text shorter than one context, naming both lengths, and for a
+    context of nothing.
+    """
+    if block_size < 1:
+        raise ValueError(f"--block-size must be at least 1, got {block_size}")
     if len(train_ids) <= block_size:
         raise ValueError(
             f"{corpus.name} has {len(train_ids)} tokens to train on, fewer than one context "
@@ -168,27 +177,38 @@ def train(
 ) -> bool:
     """Run the training, and keep on disk what a stop must not lose; False if it was stopped.
 
-    The folder's model is the best so far, by its validation loss.
+    The folder's model is the best so far, by its validation loss. A checkpoint is there
+    before it, so that a training that is killed can always be resumed.
     """
     interval = trainer.config.eval_interval if save_interval is None else save_interval
     if interval < 1:
         raise ValueError(f"--save-interval must be at least 1, got {interval}")
+    if trainer.best_step is not None:  # killed before it was written, perhaps
+        save_best(trainer, tokenizer, folder)
     write_log = log_to(folder / LOG, after=trainer.step)
     with finish_step_on_interrupt() as interrupted:
         for log in progress(trainer):
             write_log(log)
             if log.val_loss is not None:
                 tqdm.write(describe(log))
-                if trainer.best_step == log.step:
-                    save_model(trainer.model, tokenizer, folder)
+            best = trainer.best_step == log.step
             last = interrupted.is_set() or log.step == trainer.config.max_iters
-            if last or log.step % interval == 0:
+            if best or last or log.step % interval == 0:
                 trainer.save(folder)
+            if best:
+                save_best(trainer, tokenizer, folder)
             if interrupted.is_set():
                 break
     if trainer.best_step is None:
         save_model(trainer.model, tokenizer, folder)
     return trainer.step == trainer.config.max_iters
+
+
+def save_best(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the best model so far; the one that is trained stays as it is."""
+    model = deepcopy(trainer.model)
+    fill(model, trainer.best_weights)
+    save_model(model, tokenizer, folder)
 
 
 def describe(log: StepLog) -> str:

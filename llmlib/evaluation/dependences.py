@@ -5,8 +5,13 @@ could have stood there after another beginning. A model is asked which of them i
 for most likely.
 """
 
+import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from functools import reduce
+from typing import TypeVar
+
+from torch import Tensor
 
 from llmlib.evaluation.metrics import text_bits
 from llmlib.evaluation.models import Model
@@ -15,6 +20,8 @@ from llmlib.text.tokenizers import Tokenizer
 
 Place = tuple[str, Dependence]
 """A story, and one of its dependences."""
+
+Value = TypeVar("Value", float, Tensor)
 
 
 def choose_candidates(
@@ -52,16 +59,20 @@ def dependence_accuracy(
         (place.kind, float(choice == story[place.start : place.end]))
         for choice, (story, place) in zip(chosen, places, strict=True)
     ]
-    return _mean_by_kind(right)
+    return mean_by_kind(right)
 
 
 def chance_accuracy(places: Iterable[Place]) -> dict[str, float]:
     """By kind, what dependence_accuracy would be for one who picks at random."""
-    return _mean_by_kind((place.kind, 1 / len(place.candidates)) for _, place in places)
+    return mean_by_kind((place.kind, 1 / len(place.candidates)) for _, place in places)
 
 
-def _mean_by_kind(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+def mean_by_kind(values: Iterable[tuple[str, Value]]) -> dict[str, Value]:
+    """The mean of what came with each kind, kinds in alphabetical order."""
     by_kind = defaultdict(list)
     for kind, value in values:
         by_kind[kind].append(value)
-    return {kind: sum(found) / len(found) for kind, found in sorted(by_kind.items())}
+    return {
+        kind: reduce(operator.add, found) / len(found)
+        for kind, found in sorted(by_kind.items())
+    }

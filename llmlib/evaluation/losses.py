@@ -24,7 +24,8 @@ def mean_cross_entropy(
     Where it is learnt from on a CPU, the logits pass through the cache once and leave
     their gradient behind; PyTorch's own kernel, used elsewhere, goes through the main
     memory several times.
-    Raises IndexError or RuntimeError for targets outside the vocabulary.
+    Raises IndexError or RuntimeError for targets outside the vocabulary, and
+    RuntimeError, on a CPU, where a second derivative is asked for.
     """
     if logits.device.type == "cpu" and logits.requires_grad:
         return _CachedCrossEntropy.apply(logits, targets)
@@ -60,6 +61,10 @@ class _CachedCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor, None]:
+        if torch.is_grad_enabled():  # create_graph=True: what is kept is a constant
+            raise RuntimeError(
+                "this loss has no second derivative on a CPU: take F.cross_entropy"
+            )
         (gradient,) = ctx.saved_tensors
         scale = upstream[0].item()
         return gradient if scale == 1 else gradient * scale, None

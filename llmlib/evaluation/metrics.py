@@ -7,7 +7,7 @@ B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -17,7 +17,13 @@ from torch import Tensor
 
 from llmlib.evaluation.losses import NOTHING_SPECIAL, mean_cross_entropy, widened
 from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
-from llmlib.evaluation.windows import Window, batches, padded, sliding_windows
+from llmlib.evaluation.windows import (
+    Window,
+    at_once,
+    batches,
+    padded,
+    sliding_windows,
+)
 from llmlib.text.tokenizers import Tokenizer
 
 WINDOW = 1024  # tokens in a window where the model itself sets no limit
@@ -76,7 +82,7 @@ def perplexity(loss: float | Tensor) -> float:
     """exp(loss): the number of equally likely tokens among which a guess would be as
     hard. ``loss`` in nats.
     """
-    return float(torch.as_tensor(loss, dtype=torch.float64).exp())
+    return float(torch.tensor(float(loss), dtype=torch.float64).exp())
 
 
 def mean_loss(
@@ -84,16 +90,15 @@ def mean_loss(
     ids: Int[Tensor, " N"],
     *,
     block_size: int | None = None,
-    batch_size: int = 64,
 ) -> float:
     """Loss in nats per token over the whole of ``ids``, each id but the first predicted
     exactly once.
 
     The ids are cut into consecutive windows of ``block_size`` (by default the model's
-    own; 1,024 where it has none), the last one shorter, and ``batch_size`` windows are
-    read at a time. A window knows nothing of the one before, as in training.
+    own; 1,024 where it has none), the last one shorter. A window knows nothing of the
+    one before, as in training.
 
-    Raises ValueError for fewer than two ids or a block_size or batch_size below 1.
+    Raises ValueError for fewer than two ids or a block_size below 1.
     """
     if ids.ndim != 1 or len(ids) < 2:
         raise ValueError(
@@ -101,24 +106,13 @@ def mean_loss(
         )
     if block_size is None:
         block_size = longest_read(model) or WINDOW
-    if block_size < 1 or batch_size < 1:
-        raise ValueError(
-            "block_size and batch_size must be at least 1, "
-            f"not {block_size} and {batch_size}"
-        )
-    device = device_of(model)
-    whole = (len(ids) - 1) // block_size * block_size  # ids in windows of full width
-
-    def batched(row: Int[Tensor, " N"]) -> list[Int[Tensor, "B T"]]:
-        return [*row[:whole].view(-1, block_size).split(batch_size), row[None, whole:]]
-
-    total = 0.0
-    with evaluating(model):
-        for inputs, targets in zip(batched(ids[:-1]), batched(ids[1:]), strict=True):
-            if inputs.numel():
-                losses = token_losses(model(inputs.to(device)), targets.to(device))
-                total += losses.sum(dtype=torch.float64).item()
-    return total / (len(ids) - 1)
+    if block_size < 1:
+        raise ValueError(f"block_size must be at least 1, not {block_size}")
+    block_size = min(block_size, len(ids) - 1)
+    rows = ids.unfold(0, block_size + 1, block_size)  # a view: rows share their ends
+    rest = ids[None, len(rows) * block_size :]
+    pieces = [*rows.split(at_once(block_size)), rest]
+    return _total_loss(model, pieces) / (len(ids) - 1)
 
 
 def mean_loss_at(
@@ -126,19 +120,28 @@ def mean_loss_at(
     ids: Int[Tensor, " N"],
     starts: Int[Tensor, " S"],
     block_size: int,
-    batch_size: int = 64,
 ) -> float:
     """Loss in nats per token over the rows of ``block_size`` ids that begin at
     ``starts``: documents from their beginning, as a training on such rows reads them.
     """
     rows = ids.unfold(0, block_size + 1, 1)  # a view, the last id is a target only
+    pieces = (rows.index_select(0, few) for few in starts.split(at_once(block_size)))
+    return _total_loss(model, pieces) / (len(starts) * block_size)
+
+
+def _total_loss(model: Model, pieces: Iterable[Int[Tensor, "_ _"]]) -> float:
+    """The loss in nats of all ids in all rows but the first of each, which is only
+    read.
+    """
+    device = device_of(model)
     total = 0.0
     with evaluating(model):
-        for few in starts.split(batch_size):
-            row = rows.index_select(0, few).to(device_of(model))
-            losses = token_losses(model(row[:, :-1]), row[:, 1:])
-            total += losses.sum(dtype=torch.float64).item()
-    return total / (len(starts) * block_size)
+        for rows in pieces:
+            if rows.shape[1] > 1:
+                rows = rows.to(device)
+                losses = token_losses(model(rows[:, :-1]), rows[:, 1:])
+                total += losses.cpu().double().sum().item()  # Apple's GPUs lack float64
+    return total
 
 
 def bits_per_character(
@@ -210,7 +213,7 @@ def _bits(
             inputs = padded([rows[w.text][w.start : w.stop] for w in batch])
             targets = padded([rows[w.text][w.start + 1 : w.stop + 1] for w in batch])
             losses = token_losses(model(inputs.to(device)), targets.to(device))
-            losses = losses.double().cpu() / math.log(2)
+            losses = losses.cpu().double() / math.log(2)
             for w, row in zip(batch, losses, strict=True):
                 scored = row[w.scored - w.start : w.stop - w.start]
                 bits[w.text][w.scored - first : w.stop - first] = scored

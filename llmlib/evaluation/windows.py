@@ -45,9 +45,14 @@ def batches(windows: list[Window]) -> Iterator[list[Window]]:
     """
     windows = sorted(windows, key=lambda w: w.start - w.stop)
     while windows:
-        n = max(1, BATCH_TOKENS // (windows[0].stop - windows[0].start))
+        n = at_once(windows[0].stop - windows[0].start)
         yield windows[:n]
         windows = windows[n:]
+
+
+def at_once(width: int) -> int:
+    """How many windows of that width make a batch of about BATCH_TOKENS, at least 1."""
+    return max(1, BATCH_TOKENS // width)
 
 
 def padded(rows: list[Int[Tensor, " _"]]) -> Int[Tensor, "B T"]:

@@ -57,7 +57,7 @@ class Context:
             row.append(new_id)
         self.unread += 1
 
-    def room(self) -> float:
+    def room(self) -> int | float:
         """How many more ids the model can read with those it has read."""
         block_size = longest_read(self.model)
         if self.cache is None or block_size is None:

@@ -2,7 +2,7 @@
 reads every weight once, and that reading is most of what it costs on a CPU.
 
     model  --packed-->  the same GPT, forward and parts, only its Linear layers are
-                        "float32": HalvedLinear   (the same numbers; where that is faster)
+                        "float32": HalvedLinear   (the same up to rounding; where that is faster)
                         "int8":    Int8Linear     (a quarter of the bytes)
                         and queries, keys and values come from one matrix
 
@@ -33,9 +33,10 @@ class HalvedLinear(nn.Module):
     """The same Linear layer; for a single row, it makes the two halves of its outputs
     as a batch of two products.
 
-    The numbers are the same. But MKL, which multiplies for PyTorch on most processors,
-    reads the weights on AMD's up to twice as fast in a batch as in the product of one
-    matrix with one vector. On Intel's it takes twice as long: see `halving_pays`.
+    The numbers are the same up to rounding. But MKL, which multiplies for PyTorch on
+    most processors, reads the weights on AMD's up to twice as fast in a batch as in the
+    product of one matrix with one vector. On Intel's it takes twice as long: see
+    `halving_pays`.
     """
 
     def __init__(self, linear: nn.Linear) -> None:

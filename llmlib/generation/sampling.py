@@ -70,8 +70,8 @@ class Sampling:
         """The same rules with the seed of one row of a batch, seed + row; None becomes
         a new seed first.
         """
-        seed = int(torch.randint(2**32, ())) if self.seed is None else self.seed
-        return replace(self, seed=seed + row)
+        seed = torch.randint(2**32, ()) if self.seed is None else self.seed
+        return replace(self, seed=int(seed) + row)  # NumPy's integers would overflow
 
 
 UNCHANGED = Sampling()  # draws from the model's own distribution
@@ -146,7 +146,7 @@ def draw(seed: int, t: int) -> float:
     mulberry32 (Tommy Ettinger, 2017), all in unsigned 32-bit arithmetic; it needs no
     state but t.
     """
-    a = _uint32(seed + (t + 1) * 0x6D2B79F5)
+    a = _uint32(int(seed) + (t + 1) * 0x6D2B79F5)
     x = _uint32((a ^ a >> 15) * (a | 1))
     x ^= _uint32(x + (x ^ x >> 7) * (x | 61))
     return (x ^ x >> 14) / 2**32
@@ -181,7 +181,7 @@ def _penalised(
     """
     if logits.ndim != 1:
         raise ValueError(f"logits must be one row, not {tuple(logits.shape)}")
-    logits = logits.detach().double().cpu()
+    logits = logits.detach().cpu().double()
     if sampling.repetition_penalty != 1:
         logits = penalise(logits, previous, sampling.repetition_penalty)
     largest = float(logits.max())  # NaN if any is

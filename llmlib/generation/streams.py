@@ -11,7 +11,7 @@ def whole_characters(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
     """The text of the ids in pieces of whole characters.
 
     A character whose last bytes are still to come is held back, and left out if they
-    never do.
+    never do; so is a U+FFFD at the very end, which looks like one.
     """
     pending: list[int] = []  # ids since the last moment when every character was whole
     given = 0  # characters of theirs that are out already

@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from llmlib.evaluation.dependences import Place
+from llmlib.evaluation.dependences import Place, mean_by_kind
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.tokenizers import Tokenizer
@@ -52,7 +52,7 @@ def source_shares(
     shares = [
         (kind, weights[:, :, sources].sum(-1)) for kind, weights, sources in looks
     ]
-    return _mean_by_kind(shares)
+    return mean_by_kind(shares)
 
 
 def uniform_shares(
@@ -60,7 +60,7 @@ def uniform_shares(
 ) -> dict[str, Float[Tensor, ""]]:
     """By kind, what ``source_shares`` would be for a head that looks at all alike."""
     looks = _looks(model, tokenizer, places)
-    return _mean_by_kind([(kind, sources.float().mean()) for kind, _, sources in looks])
+    return mean_by_kind([(kind, sources.float().mean()) for kind, _, sources in looks])
 
 
 @contextmanager
@@ -130,10 +130,3 @@ def _attention(
         model(torch.tensor([ids], device=model.embed_tokens.weight.device))
     layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
     return [tokenizer.decode([i]) for i in ids], torch.stack(layers).cpu()
-
-
-def _mean_by_kind(values: Iterable[tuple[str, Tensor]]) -> dict[str, Tensor]:
-    by_kind = defaultdict(list)
-    for kind, value in values:
-        by_kind[kind].append(value)
-    return {kind: torch.stack(found).mean(0) for kind, found in sorted(by_kind.items())}

@@ -23,7 +23,7 @@ class KVCache:
 
     `model(ids, cache)` reads ids as the continuation of what the cache holds and
     appends to it. However a text is cut into such calls, the logits are those of one
-    call over the whole.
+    call over the whole. What it holds carries no gradients.
 
     Raises ValueError if the model's mask lets positions see what comes after them.
     """
@@ -73,7 +73,7 @@ class KVCache:
         """Write the embeddings of T new positions; give them back with the `reach`
         before them, which are zeros at the beginning.
         """
-        self.embedded.narrow(1, reach + self.length, x.shape[1]).copy_(x)
+        self.embedded.narrow(1, reach + self.length, x.shape[1]).copy_(x.detach())
         return self.embedded.narrow(1, self.length, reach + x.shape[1])
 
     def reorder(self, rows: Int[Tensor, " B"]) -> None:
@@ -104,7 +104,7 @@ class LayerCache:
         ones included.
         """
         start, time = self.length, k.shape[2]
-        self.keys.narrow(2, start, time).copy_(k)
-        self.values.narrow(2, start, time).copy_(v)
+        self.keys.narrow(2, start, time).copy_(k.detach())
+        self.values.narrow(2, start, time).copy_(v.detach())
         end = start + time
         return self.keys.narrow(2, 0, end), self.values.narrow(2, 0, end)

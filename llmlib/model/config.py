@@ -1,6 +1,8 @@
 """The shape of a GPT, as plain numbers and names that can be written to JSON."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from llmlib.model.attention import check_heads
 
@@ -15,8 +17,8 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """What a GPT is made of. The defaults after n_embd are those of GPT-2, without its
-    biases.
+    """What a GPT is made of. The defaults after n_embd are nanoGPT's: GPT-2 without
+    biases, and with the exact GELU in place of the one by tanh.
 
     Sizes: `vocab_size` tokens, contexts of at most `block_size` of them, `n_layer`
     blocks of `n_head` heads (`n_kv_head` of keys and values, by default as many) over
@@ -57,7 +59,7 @@ class GPTConfig:
     init: str = "scaled_normal"
 
     def __post_init__(self) -> None:
-        self._check_types()
+        check_types(self)
         for name in (
             "vocab_size",
             "block_size",
@@ -79,23 +81,8 @@ class GPTConfig:
             raise ValueError(f"rope_theta must be positive, got {self.rope_theta}")
         if self.smear < 0:
             raise ValueError(f"smear must be at least 0, got {self.smear}")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
-                )
+        check_choices(self, CHOICES)
         self._check_combinations()
-
-    def _check_types(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kinds = int | float if field.type is float else field.type
-            right = isinstance(value, kinds)  # type: ignore[arg-type]
-            if isinstance(value, bool):  # which Python counts among the ints
-                right = field.type is bool
-            if not right:
-                kind = getattr(field.type, "__name__", field.type)
-                raise TypeError(f"{field.name} must be {kind}, got {value!r}")
 
     def _check_combinations(self) -> None:
         if self.positions == "rotary" and self.head_size % 2:
@@ -128,3 +115,24 @@ class GPTConfig:
     def kv_heads(self) -> int:
         """Heads of keys and values: n_kv_head, or n_head where that is not given."""
         return self.n_head if self.n_kv_head is None else self.n_kv_head
+
+
+def check_types(config: Any) -> None:
+    """TypeError unless each field of a dataclass holds what it is annotated with; an int
+    is a float too.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        kinds: Any = int | float if field.type is float else field.type
+        is_bool = isinstance(value, bool)  # which Python counts among the ints
+        if is_bool != (field.type is bool) or not isinstance(value, kinds):
+            kind = getattr(field.type, "__name__", field.type)
+            raise TypeError(f"{field.name} must be {kind}, got {value!r}")
+
+
+def check_choices(config: Any, choices: Mapping[str, tuple[str, ...]]) -> None:
+    """ValueError unless each field with choices holds one of them."""
+    for name, allowed in choices.items():
+        value = getattr(config, name)
+        if value not in allowed:
+            raise ValueError(f"unknown {name} {value!r}; allowed: {', '.join(allowed)}")

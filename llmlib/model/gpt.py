@@ -66,8 +66,8 @@ class GPT(nn.Module):
         """Logits for the token after each position.
 
         With a cache, ids continue the text it holds, and it is advanced by T. Raises
-        ValueError for ids outside the vocabulary and for more positions than
-        block_size.
+        ValueError for ids of another shape or outside the vocabulary and for more
+        positions than block_size, TypeError for ids that are no tensor of integers.
         """
         x = self.embed(ids, cache)
         for i, block in enumerate(self.blocks):
@@ -80,6 +80,7 @@ class GPT(nn.Module):
         self, ids: Int[Tensor, "B T"], cache: KVCache | None = None
     ) -> Float[Tensor, "B T C"]:
         """The residual stream before the first block: what each token is, and where."""
+        check_form(ids)
         start, length = 0 if cache is None else cache.length, ids.shape[1]
         if start + length > self.block_size:
             raise ValueError(
@@ -106,6 +107,15 @@ class GPT(nn.Module):
             raise ValueError(
                 f"ids run from {low} to {high}, allowed are 0 to {self.vocab_size - 1}"
             )
+
+
+def check_form(ids: Any) -> None:
+    """TypeError unless ids are a tensor of integers, ValueError unless it is (B, T)."""
+    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
+        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
+        raise TypeError(f"ids is a tensor of int64 or int32, not {kind}")
+    if ids.ndim != 2:
+        raise ValueError(f"ids has the shape (B, T), not {tuple(ids.shape)}")
 
 
 def make_position_embedding(config: GPTConfig) -> nn.Module | None:

@@ -64,17 +64,20 @@ def batch_at(
     draws its own.
 
     Raises TypeError if `ids` is no int64 tensor; ValueError if it is not longer than
-    block_size, or if a number is out of its range.
+    block_size, if a number is out of its range, or if there are no `starts` or one has
+    no room for a row and what follows it.
     """
     _check(ids, batch_size, block_size)
+    n_places = len(ids) - block_size
     for name, number in {"step": step, "seed": seed, "rank": rank}.items():
         if not 0 <= number < 2**64:
             raise ValueError(f"{name} is {number}, not between 0 and 2**64 - 1")
     # index_select copies rows on one thread; indexing would wake all of them for little.
     if starts is None:
-        drawn = _draw(batch_size, seed, rank, step, 0) % (len(ids) - block_size)
+        drawn = _draw(batch_size, seed, rank, step, 0) % n_places
         places = torch.from_numpy(drawn.astype(np.int64))  # (B,)
     else:
+        _check_starts(starts, n_places)
         rows = range(step * batch_size, (step + 1) * batch_size)
         turns = [divmod(row, len(starts)) for row in rows]  # the round, and where in it
         chosen = [_order(len(starts), seed, rank, nth)[i] for nth, i in turns]
@@ -112,4 +115,14 @@ def _check(ids: Tensor, batch_size: int, block_size: int) -> None:
         raise ValueError(
             f"the text has {len(ids)} ids, but a context of {block_size} and what "
             f"follows it need {block_size + 1}"
+        )
+
+
+def _check_starts(starts: Tensor, n_places: int) -> None:
+    if not len(starts):
+        raise ValueError("starts is empty; it needs at least one place")
+    low, high = (int(place) for place in starts.aminmax())
+    if low < 0 or high >= n_places:
+        raise ValueError(
+            f"starts run from {low} to {high}, allowed are 0 to {n_places - 1}"
         )

@@ -9,6 +9,7 @@ order, are the tokenizer.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from numbers import Integral
 from os import PathLike
 from typing import Any, Self
 
@@ -84,9 +85,11 @@ class BPETokenizer(Tokenizer):
         occurs first is merged.
 
         Raises ValueError for an empty text or a vocab_size below 256 plus the number of
-        special tokens.
+        special tokens, TypeError for one that is no integer.
         """
         check_text(text)
+        if not isinstance(vocab_size, Integral):
+            raise TypeError(f"vocab_size is an integer, not {vocab_size!r}")
         n_merges = vocab_size - 256 - len(special_tokens)
         if n_merges < 0:
             raise ValueError(
@@ -117,7 +120,8 @@ class BPETokenizer(Tokenizer):
         """The tokenizer in the two files with which GPT-2 was published.
 
         A special token that the vocabulary lacks gets the next free id. Raises
-        ValueError naming a file that cannot be read.
+        ValueError naming a file that holds something else, FileNotFoundError for one
+        that is missing.
         """
         parts = bpe_files.read_gpt2(vocab_json, merges_txt, special_tokens)
         return cls(*parts, pattern)

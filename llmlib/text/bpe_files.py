@@ -28,6 +28,17 @@ def _byte_characters() -> list[str]:
 CHARACTER_OF_BYTE = _byte_characters()
 BYTE_OF_CHARACTER = {char: byte for byte, char in enumerate(CHARACTER_OF_BYTE)}
 
+# What changes the ids of a `tokenizer.json`, and is not done here: of the file, and of
+# its model.
+UNSUPPORTED = ("normalizer", "truncation", "padding", "post_processor")
+UNSUPPORTED_IN_MODEL = (
+    "dropout",
+    "ignore_merges",
+    "byte_fallback",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+)
+
 
 def write_bytes(token: bytes) -> str:
     """Bytes as printable characters: " the" is "Ġthe"."""
@@ -50,7 +61,7 @@ def read_gpt2(
     """What is in GPT-2's two files, `encoder.json` and `vocab.bpe` in its release.
 
     A special token that the vocabulary lacks gets the next free id. Raises ValueError
-    naming the file that cannot be read.
+    naming a file that holds something else, FileNotFoundError for one that is missing.
     """
     try:
         ids = json.loads(Path(vocab_json).read_bytes().decode("utf-8"))
@@ -123,14 +134,10 @@ def from_hf(data: Mapping[str, Any]) -> tuple[Vocab, Merges, SpecialTokens, str]
     ids would come out wrong.
     """
     model = data["model"]
-    asks = {
-        **{
-            key: model.get(key) for key in ("dropout", "ignore_merges", "byte_fallback")
-        },
-        "continuing_subword_prefix": model.get("continuing_subword_prefix"),
-        "end_of_word_suffix": model.get("end_of_word_suffix"),
-        "normalizer": data.get("normalizer"),
-    }
+    asks = {key: model.get(key) for key in UNSUPPORTED_IN_MODEL}
+    asks |= {key: data.get(key) for key in UNSUPPORTED}
+    if (asks["post_processor"] or {}).get("type") == "ByteLevel":
+        del asks["post_processor"]  # it moves offsets and leaves the ids alone
     special = {}
     for token in data.get("added_tokens") or []:
         special[token["content"]] = operator.index(token["id"])

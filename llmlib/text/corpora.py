@@ -146,7 +146,7 @@ def _load_shakespeare() -> list[str]:
 
 
 def _load_simplestories() -> list[str]:
-    path = _find_local("*.parquet") or _download_simplestories()
+    path = _find_local(Path(SIMPLESTORIES_FILE).name) or _download_simplestories()
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -162,9 +162,9 @@ def _without_blank_lines(text: str) -> str:
     return "\n".join(filter(str.strip, text.replace("\r\n", "\n").split("\n")))
 
 
-def _find_local(pattern: str) -> Path | None:
+def _find_local(name: str) -> Path | None:
     folder = os.environ.get("LLMLIB_DATA")
-    return min(Path(folder).rglob(pattern), default=None) if folder else None
+    return min(Path(folder).rglob(name), default=None) if folder else None
 
 
 def _download(url: str, sha256: str, name: str) -> Path:

@@ -37,7 +37,8 @@ def save_model(
 
     Raises TypeError for another model than a GPT, ValueError if the tokenizer's
     vocabulary is not the model's and for weights that its config does not describe, as
-    those of a packed model, CannotWriteError if the folder cannot be written.
+    those of a packed model, and for a dtype that is not floating point,
+    CannotWriteError if the folder cannot be written.
     """
     gpt = unwrapped(model)
     if not isinstance(gpt, GPT):
@@ -54,6 +55,8 @@ def save_model(
         raise ValueError(
             f"{error} by its config; of a packed model, save the one it was made from"
         ) from None
+    if not dtype.is_floating_point:
+        raise ValueError(f"dtype must be a floating point one, got {dtype}")
     tensors = {name: t.to(dtype).contiguous() for name, t in weights(gpt).items()}
     files = {
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
@@ -84,6 +87,7 @@ def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
     tensors, metadata = read_tensors(files["model.safetensors"], origin)
     values = read_json(files["config.json"], folder / "config.json")
     check_same_config(values, metadata, origin)
+    check_depth(values, len(tensors), origin)
     check_fit(weights(outline(values, folder / "config.json")), tensors, origin)
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     config = GPTConfig(**values)
@@ -121,6 +125,17 @@ def check_same_config(
                 f"config.json says {key} = {values.get(key)!r}, "
                 f"{origin} was saved with {saved.get(key)!r}"
             )
+
+
+def check_depth(values: dict[str, Any], n_tensors: int, origin: Path) -> None:
+    """ValueError, naming both, for more blocks than tensors: even an outline of them
+    would take minutes.
+    """
+    n_layer = values.get("n_layer")
+    if isinstance(n_layer, int) and n_layer > n_tensors:
+        raise ValueError(
+            f"{origin} has {n_tensors} tensors, too few for n_layer = {n_layer}"
+        )
 
 
 def check_digests(

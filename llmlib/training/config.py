@@ -1,8 +1,10 @@
 """How a model is trained, as plain numbers and names that can be written to JSON."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 import torch
+
+from llmlib.model.config import check_choices, check_types
 
 CHOICES = {
     "optimizer": ("adamw", "muon"),
@@ -24,7 +26,8 @@ class TrainConfig:
     "trapezoid" stays and falls to zero over the last `cooldown` share of the steps.
     With optimizer "muon", `learning_rate` and `momentum` are those of the matrices
     inside the blocks, and the embeddings, the head and the rest (vectors, smear) learn
-    by Adam at `embedding_lr`, `head_lr` and `vector_lr`; "adamw" has one rate for all.
+    by Adam at `embedding_lr` (which is also that of the norm right after the
+    embeddings), `head_lr` and `vector_lr`; "adamw" has one rate for all.
 
     `weight_decay` falls on matrices alone; `beta1` and `beta2` are Adam's. Gradients
     longer than `grad_clip` are shortened to it; 0 leaves them. `precision` "auto" is
@@ -61,7 +64,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        self._check_types()
+        check_types(self)
         for name in (
             "max_iters",
             "batch_size",
@@ -107,23 +110,10 @@ class TrainConfig:
             raise ValueError(
                 f"cooldown must be above 0 and at most 1, got {self.cooldown}"
             )
-        self._check_names()
+        check_choices(self, CHOICES)
+        self._check_device()
 
-    def _check_types(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            kinds = int | float if field.type is float else field.type
-            is_bool = isinstance(value, bool)  # which Python takes for an int
-            if is_bool != (field.type is bool) or not isinstance(value, kinds):  # type: ignore[arg-type]
-                kind = getattr(field.type, "__name__", field.type)
-                raise TypeError(f"{field.name} must be {kind}, got {value!r}")
-
-    def _check_names(self) -> None:
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; allowed: {', '.join(allowed)}"
-                )
+    def _check_device(self) -> None:
         if self.device == "auto":
             return
         try:

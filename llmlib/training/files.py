@@ -8,6 +8,7 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any, TextIO
 
 from safetensors import SafetensorError
@@ -72,14 +73,23 @@ def sync_folder(folder: Path) -> None:
 
 
 def check_writable(folder: str | Path, n_bytes: int = 0) -> None:
-    """Writes n_bytes into the folder, made if it is not there, and takes them away
-    again.
+    """Takes room for n_bytes in the folder, made if it is not there, and gives it back.
 
     For the start of a training, so that a full disk or a missing permission is known
     then. Raises CannotWriteError naming the folder and the reason.
     """
-    write_files(Path(folder), {"probe": bytes(n_bytes)})
-    (Path(folder) / "probe").unlink()
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder) as file:
+            if n_bytes and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            else:
+                for _ in range(0, n_bytes, 2**20):
+                    file.write(bytes(2**20))
+    except OSError as error:
+        raise CannotWriteError(
+            f"cannot write into {folder}: {error.strerror}"
+        ) from error
 
 
 def read_json(text: bytes, origin: object) -> dict[str, Any]:
@@ -121,7 +131,7 @@ def read_tensors(
         raise DamagedFileError(
             f"{origin} has a header of {length} bytes, allowed are {MAX_HEADER}"
         )
-    metadata = read_json(data[8 : 8 + length], origin).get("__metadata__", {})
+    metadata = read_json(data[8 : 8 + length], origin).get("__metadata__") or {}
     try:
         return load(data), metadata
     except (SafetensorError, ValueError, KeyError, RuntimeError, TypeError) as error:

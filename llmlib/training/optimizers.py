@@ -5,6 +5,7 @@ Shapes: N matrices of one shape, R rows, K columns.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from math import inf
 from typing import Any
 
 import torch
@@ -68,7 +69,8 @@ class Muon(Optimizer):
     matrix moves alike, however small its gradient. Matrices of one shape are done in
     one batch; `dtype` is what the products are computed in.
 
-    Raises ValueError for a parameter that is not a matrix.
+    Raises ValueError for a parameter that is not a matrix, a rate or decay below 0 and
+    a momentum outside [0, 1).
     """
 
     def __init__(
@@ -86,6 +88,11 @@ class Muon(Optimizer):
         )
         self.polynomials, self.dtype = polynomials, dtype
         for group in self.param_groups:
+            for name, end in {"lr": inf, "weight_decay": inf, "momentum": 1}.items():
+                if not 0 <= group[name] < end:
+                    raise ValueError(
+                        f"{name} must be at least 0 and below {end}, got {group[name]}"
+                    )
             for p in group["params"]:
                 if p.ndim != 2:
                     raise ValueError(
@@ -173,6 +180,14 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
         for group in optimizer.param_groups:
             group["peak_lr"] = group["lr"]
     return optimizers
+
+
+def step_at(share: float, optimizers: Iterable[Optimizer]) -> None:
+    """Moves the weights, at this share of every group's highest rate."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = share * group["peak_lr"]
+        optimizer.step()
 
 
 def adam_rate(name: str, config: TrainConfig) -> float:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import TYPE_CHECKING, Any
 
 from safetensors.torch import save
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 CHECKPOINT = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
 KEPT = 2
+PARTS = ("model", "best", "optimizer")  # what the names of tensors begin with
 
 
 def checkpoints_in(folder: str | Path) -> list[Path]:
@@ -56,34 +58,28 @@ def step_of(path: Path) -> int:
 
 
 def write_checkpoint(
-    folder: Path,
-    step: int,
-    tensors: Mapping[str, Tensor],
-    record: dict[str, Any],
-    *,
-    rewound: bool,
+    folder: Path, tensors: Mapping[str, Tensor], record: dict[str, Any], *, mine: bool
 ) -> Path:
     """Writes one checkpoint and keeps the one before it; older ones go, once the new
-    one is safe on disk.
+    one is safe on disk, and so do those of later steps, from before a rewinding.
 
-    Checkpoints of later steps are what a training that was `rewound` has left, and go
-    too; otherwise they are another training's, and ValueError protects them.
+    Unless the folder is the training's own (`mine`), ValueError protects what is there.
     """
     hold_folder(folder)
     data = save(dict(tensors), {"llmlib": json.dumps(record)})
-    path = folder / f"step-{step:08d}-{sha256(data).hexdigest()[:16]}.safetensors"
+    step, digest = record["step"], sha256(data).hexdigest()[:16]
+    path = folder / f"step-{step:08d}-{digest}.safetensors"
     others = [other for other in checkpoints_in(folder) if other != path]
-    later = [other for other in others if step_of(other) >= step]
-    if later and not rewound:
+    if others and not mine:
         raise ValueError(
-            f"{later[-1]} is from another training, not behind this one at step {step}: "
-            "resume from it, or save into another folder"
+            f"{others[-1]} is from another training: resume from it, or save into "
+            "another folder"
         )
     for leftover in folder.glob(".step-*.tmp"):  # of a process that died while writing
         leftover.unlink()
     write_files(folder, {path.name: data})
-    earlier = [other for other in others if other not in later]
-    for outdated in earlier[: 1 - KEPT] + later:
+    earlier = [other for other in others if step_of(other) < step]
+    for outdated in [other for other in others if other not in earlier[1 - KEPT :]]:
         # The new one is there: an old one too many is no failure.
         with suppress(OSError):
             outdated.unlink()
@@ -133,11 +129,27 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     tensors, metadata = read_tensors(data, path)
     record = read_json(metadata.get("llmlib", "").encode(), path)
-    if missing := {"step", "identity", "best"} - record.keys():
-        raise DamagedFileError(
-            f"{path} is no checkpoint of a training: its record lacks {', '.join(sorted(missing))}"
-        )
+    _check_record(record, path)
+    for name in tensors:
+        if name.partition(".")[0] not in PARTS:
+            raise DamagedFileError(
+                f"{path} is no checkpoint of a training: it has a tensor {name}"
+            )
     return tensors, record
+
+
+def _check_record(record: dict[str, Any], path: Path) -> None:
+    """DamagedFileError unless the values are of the kinds that `state` gives."""
+    match record:
+        case {
+            "step": int(step),
+            "identity": dict(),
+            "best": None | {"step": int(), "val_loss": float()},
+        } if step >= 0:
+            return
+    raise DamagedFileError(
+        f"{path} is no checkpoint of a training: its record is {shortened(record)}"
+    )
 
 
 def state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -177,7 +189,7 @@ def restore(
                 f"{origin} was written with {key} = {theirs.get(key)!r}, "
                 f"this training has {ours.get(key)!r}"
             )
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "best": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
     for name, tensor in tensors.items():
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor

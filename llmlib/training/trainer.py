@@ -4,6 +4,7 @@ interrupted.
 
 import math
 import time
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from llmlib.training import resuming
 from llmlib.training.config import TrainConfig
 from llmlib.training.ids import checked_ids
 from llmlib.training.memory import keep_freed_memory
-from llmlib.training.optimizers import build_optimizers, clip_gradient
+from llmlib.training.optimizers import build_optimizers, clip_gradient, step_at
 from llmlib.training.schedules import multiplier
 from llmlib.training.weights import (
     fill,
@@ -64,10 +65,14 @@ class Trainer:
     these stand, at the beginnings of documents, in training (at every eighth right after
     them; each once before any a second time) and in validation.
 
-    Batches and dropout depend on the config's seed and the step alone, so a training
-    that is saved and resumed goes on bit for bit as if it had never stopped (same
-    machine, torch and number of threads). The weights of the best validation loss so
-    far are kept aside: `best_step`, `best_val_loss`, `restore_best()`.
+    Batches and dropout depend on the config's seed and the step alone (each step seeds
+    torch's global generator), so a training that is saved and resumed goes on bit for
+    bit as if it had never stopped (same machine, torch and number of threads). The
+    weights of the best validation loss so far are kept aside: `best_step`,
+    `best_val_loss`, `restore_best()`.
+
+    A step that Ctrl-C interrupts is made again by the next `next`; if it was moving the
+    weights already, `next` and `save` raise RuntimeError until `resume`.
 
     Raises ValueError for ids outside the vocabulary, ids too few for one context, a
     context that the model does not read and a model without parameters to train;
@@ -81,7 +86,7 @@ class Trainer:
         train_ids: Int[Tensor, " N"] | list[int],
         val_ids: Int[Tensor, " M"] | list[int],
         config: TrainConfig,
-        start_ids: list[int] | None = None,
+        start_ids: Sequence[int] | None = None,
     ) -> None:
         if not any(p.requires_grad for p in model.parameters()):
             raise ValueError(
@@ -93,14 +98,13 @@ class Trainer:
         self.config = replace(config, block_size=self.block_size)
         self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
         self.val_ids = checked_ids("val_ids", val_ids, model, 2)
-        self.start_ids = start_ids
+        self.start_ids = None if start_ids is None else [int(i) for i in start_ids]
         self.starts = self.val_starts = None
-        if start_ids is not None:
+        if self.start_ids is not None:
             room = self.block_size + 1
-            self.val_starts = document_starts(self.val_ids, start_ids, room)
-            starts = document_starts(self.train_ids, start_ids, room)
-            starts[::8] += len(start_ids)  # as a bare prompt is
-            self.starts = starts
+            self.val_starts = document_starts(self.val_ids, self.start_ids, room)
+            self.starts = document_starts(self.train_ids, self.start_ids, room)
+            self.starts[::8] += len(self.start_ids)  # as a bare prompt is
         self.model = model.to(device=config.device, dtype=torch.float32).eval()
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
@@ -113,6 +117,7 @@ class Trainer:
         self.best_step: int | None = None
         self.best_val_loss = math.inf
         self.best_weights: dict[str, Tensor] = {}
+        self._halfway = False  # through moving the weights
         self._folder: Path | None = None  # where this training has its checkpoints
 
     def __iter__(self) -> "Trainer":
@@ -120,6 +125,7 @@ class Trainer:
 
     def __next__(self) -> StepLog:
         config, started = self.config, time.perf_counter()
+        self._check_whole()
         if self.step >= config.max_iters:
             raise StopIteration
         loss = self._differentiate()
@@ -131,11 +137,9 @@ class Trainer:
                 f"the training stops, with the weights of step {self.step}"
             )
         factor = multiplier(self.step, config)
-        for optimizer in self.optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = factor * group["peak_lr"]
-            optimizer.step()
-        self.step += 1
+        self._halfway = True
+        step_at(factor, self.optimizers)
+        self.step, self._halfway = self.step + 1, False
         seconds = time.perf_counter() - started
         due = self.step % config.eval_interval == 0 or self.step == config.max_iters
         return StepLog(
@@ -167,16 +171,26 @@ class Trainer:
         self.model.zero_grad()
         if worker is not self.model:
             hand_down_weights(self.model, worker)
-        worker.train()
         total = torch.zeros((), device=config.device)
-        for x, y in zip(inputs, targets, strict=True):
-            loss = next_token_loss(self._forward(x), y) / pieces
-            loss.backward()
-            total += loss.detach()
-            if worker is not self.model:
-                hand_up_gradients(worker, self.model)
-        worker.eval()
+        worker.train()
+        try:
+            for x, y in zip(inputs, targets, strict=True):
+                loss = next_token_loss(self._forward(x), y) / pieces
+                loss.backward()
+                total += loss.detach()
+                if worker is not self.model:
+                    hand_up_gradients(worker, self.model)
+        finally:
+            worker.eval()
         return total.item()
+
+    def _check_whole(self) -> None:
+        """RuntimeError if the latest step was left while it was moving the weights."""
+        if self._halfway:
+            raise RuntimeError(
+                f"step {self.step + 1} was interrupted halfway: resume from a "
+                "checkpoint, or build a new Trainer"
+            )
 
     def _validate(self) -> float:
         """The loss over all validation ids; if it is the best so far, the weights are
@@ -224,14 +238,13 @@ class Trainer:
 
         Raises FolderInUseError if another process trains into the folder,
         CannotWriteError if there is no room or permission, ValueError if the folder
-        holds another training that is further on. What was there then stays.
+        holds checkpoints that this training neither wrote nor resumed from. What was
+        there then stays.
         """
+        self._check_whole()
         folder = Path(dir)
-        tensors, record = resuming.state(self)
         mine = self._folder == folder.resolve()
-        path = resuming.write_checkpoint(
-            folder, self.step, tensors, record, rewound=mine
-        )
+        path = resuming.write_checkpoint(folder, *resuming.state(self), mine=mine)
         self._folder = folder.resolve()
         return path
 
@@ -245,5 +258,6 @@ class Trainer:
         """
         path, tensors, record = resuming.read_checkpoint(Path(dir))
         resuming.restore(self, tensors, record, path)
+        self._halfway = False
         self._folder = path.parent.resolve()
         return self

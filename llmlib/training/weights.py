@@ -62,7 +62,10 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 
 @torch.no_grad()
 def hand_down_weights(model: nn.Module, worker: nn.Module) -> None:
-    """Copies the weights of a model into its twin of another precision."""
+    """Copies the weights of a model into its twin of another precision, and clears the
+    gradients that an interrupted step may have left there.
+    """
+    worker.zero_grad()
     torch._foreach_copy_([*worker.parameters()], [*model.parameters()])
 
 

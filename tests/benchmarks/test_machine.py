@@ -4,6 +4,9 @@ import json
 from importlib import import_module
 from pathlib import Path
 
+import pytest
+import torch
+
 import benchmarks
 from benchmarks import __main__ as everything
 from benchmarks import machine, startup, throughput
@@ -60,3 +63,14 @@ def test_a_step_is_compared_and_a_point_measured(monkeypatch):
     point = throughput.one_point(small, steps=2)
     assert point["FLOPs a token"] > 0
     assert json.loads(json.dumps(point)) == point
+
+
+@pytest.mark.parametrize(("precision", "share"), [("float32", 0.5), ("bfloat16", 0.1)])
+def test_the_peak_is_that_of_the_precision_trained_in(monkeypatch, precision, share):
+    peaks = {torch.float32: 10.0, torch.bfloat16: 50.0}
+    measured = {"precision": precision, "FLOPs a second": {"median": 5.0}}
+    monkeypatch.setattr(throughput, "peak", peaks.get)
+    monkeypatch.setattr(throughput, "compare", lambda name, rounds: dict(measured))
+    monkeypatch.setattr(throughput, "grow", lambda quick: {})
+    for step in throughput.measure(quick=True)["steps"].values():
+        assert step[f"share of the {precision} peak"] == share

@@ -95,6 +95,8 @@ def test_throughput():
     record, lines = lines_of(throughput, "throughput", shapes)
     for step, line in zip(record["steps"].values(), lines, strict=True):
         assert machine.ranged(step["times faster"]) in line
+        share = step["share of the bfloat16 peak"]
+        assert line.split()[-3:-1] == ["bfloat16", f"{100 * share:.1f}"]
     table = throughput.table(record)
     assert "baseline, not compiled" in table
     points = [point for curve in record["growth"].values() for point in curve]

@@ -165,3 +165,9 @@ def test_each_rung_keeps_what_came_before():
     assert whole[0].model == {}
     assert "smear" not in whole[-4].model
     assert whole[-3].model["smear"] == 3
+
+
+def test_a_rung_that_is_none_is_named(capsys):
+    with pytest.raises(SystemExit):
+        speedrun.main(["--quick", "--only", "a smear"])
+    assert "invalid choice: 'a smear' (choose from" in capsys.readouterr().err

@@ -14,7 +14,6 @@ import torch
 from safetensors.torch import load_file
 
 from llmlib.cli import build_parser, main
-from llmlib.cli.generate import cut
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
@@ -168,6 +167,36 @@ def test_a_stop_before_the_first_validation_leaves_a_model(text, tmp_path, monke
     assert len(list(tmp_path.glob("step-*"))) == 1
 
 
+def test_killed_before_the_first_model_is_written(text, tmp_path, monkeypatch, capsys):
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    command = ["train", str(text), *SHORT]
+    assert main([*command, "--out", str(whole)]) == 0
+    with monkeypatch.context() as patched:
+        patched.setattr("llmlib.cli.train.save_model", killed)
+        assert main([*command, "--out", str(parts)]) == 130
+    capsys.readouterr()
+    assert main([*command, "--out", str(parts)]) == 2
+    assert "add --resume" in one_line(capsys)
+    with monkeypatch.context() as patched:
+        press_at(patched, step=3)
+        assert main([*command, "--out", str(parts), "--resume"]) == 130
+    load_model(parts)
+    assert main([*command, "--out", str(parts), "--resume"]) == 0
+    best, same = (load_file(path / "model.safetensors") for path in (whole, parts))
+    assert all(torch.equal(best[name], same[name]) for name in best)
+
+
+def test_a_model_without_checkpoints_is_not_to_be_resumed(text, tmp_path, capsys):
+    (tmp_path / "model.safetensors").write_bytes(b"mine")
+    assert main(["train", str(text), "--out", str(tmp_path), *SHORT]) == 2
+    err = one_line(capsys)
+    assert "choose another --out" in err
+    assert "--resume" not in err
+
+
 def test_another_setting_does_not_resume(text, char_model, capsys):
     command = ["train", str(text), "--out", str(char_model), "--tokenizer=char", *SHORT]
     assert main([*command, "--resume", "--learning-rate=0.5"]) == 2
@@ -190,6 +219,7 @@ BAD = [
     (["train", "TEXT", "--out", "DIR", "--tokenizer", "bytes"], "char"),
     (["train", "TEXT", "--out", "DIR", "--resume"], "no training in"),
     (["train", "TEXT", "--out", "DIR", "--block-size", "99999"], "context of 99999"),
+    (["train", "TEXT", "--out", "DIR", "--block-size", "0"], "at least 1, got 0"),
     (["train", "TEXT", "--out", "DIR", "--n-head", "3"], "3"),
     (["train", "TEXT", "--out", "DIR", "--max-iters", "0"], "max_iters"),
     (["train", "TEXT", "--out", "DIR", "--vocab-size", "3"], "vocab_size is 3"),
@@ -211,6 +241,7 @@ BAD = [
         "--num-beams draws",
     ),
     (["generate", "--model", "MODEL", "--stop", ""], "stop"),
+    (["generate", "--model", "MODEL", "--num-beams=2", "--stop", ""], "stop"),
     (["generate", "--model", "MODEL", "--prompt", "a ☃ z"], "'☃'"),
     (["generate", "--model", "MODEL", "--prompt", "\udcff"], "'\\udcff'"),
     (["generate", "--model", "MODEL", "--prompts-file", "nowhere"], "nowhere"),
@@ -330,8 +361,9 @@ def test_beams_and_stops(char_model, capsys):
     stop = found[5]
     assert main([*command, "--num-beams=3", "--stop", stop]) == 0
     assert capsys.readouterr().out == f"hen{found.partition(stop)[0]}\n"
-    assert cut("one two three", (" t", "one t")) == ""
-    assert cut("one two three", ("four",)) == "one two three"
+    later, sooner = found[4:7], found[5]  # the one that is complete first counts
+    assert main([*command, "--num-beams=3", "--stop", later, "--stop", sooner]) == 0
+    assert capsys.readouterr().out == f"hen{found.partition(sooner)[0]}\n"
 
 
 def test_a_prompt_beyond_the_context_is_cropped_with_a_notice(char_model, capsys):
@@ -445,17 +477,20 @@ def test_ctrl_c_stops_a_reply_and_not_the_chat(char_model, monkeypatch, capsys):
 
 
 def test_a_blank_line_ends_a_turn(char_model, monkeypatch, capsys):
-    stops = []
+    texts = []
 
-    def story(
-        model: object, tokenizer: object, text: str, n: int, rules: object, stop: object
-    ):
-        stops.append((text, stop))
-        return iter([" sat."])
+    def story(model: object, tokenizer: object, text: str, n: int, rules: object):
+        texts.append(text)
+        return iter([" sat.\n", "\nA cat", " ran."])
 
     monkeypatch.setattr("llmlib.cli.chat.write", story)
-    assert talk(monkeypatch, char_model, "a hen", "", "/quit") == 0
-    assert stops[0] == ("a hen", ("\n\n",))
+    assert talk(monkeypatch, char_model, "a hen", "", "the cow", "/quit") == 0
+    assert texts == [
+        "a hen",
+        "a hen sat.\n\n",
+        "a hen sat.\n\n sat.\n\nthe cow",
+    ]
+    assert turns(capsys)[:3] == ["a hen sat.", " sat.", "the cow sat."]
 
 
 def test_info_counts_what_the_model_has(char_model, capsys):

@@ -34,6 +34,13 @@ def test_gradient_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(lambda x: mean_cross_entropy(x, targets), logits)
 
 
+def test_a_gradient_of_the_gradient_is_refused():
+    logits = torch.randn(7, 5, requires_grad=True)
+    loss = mean_cross_entropy(logits, torch.randint(5, (7,)))
+    with pytest.raises(RuntimeError, match="no second derivative on a CPU"):
+        torch.autograd.grad(loss, logits, create_graph=True)
+
+
 def test_no_gradient_is_made_where_none_is_asked_for():
     with torch.no_grad():
         assert not mean_cross_entropy(

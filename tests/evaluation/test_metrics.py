@@ -7,13 +7,17 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 from torch.testing import assert_close
+from torch.utils._pytree import tree_leaves
 
+from llmlib.evaluation import windows
 from llmlib.evaluation.metrics import (
     bits_per_character,
     distance_to_floor,
     mean_loss,
+    mean_loss_at,
     next_token_loss,
     perplexity,
     token_bits,
@@ -21,6 +25,7 @@ from llmlib.evaluation.metrics import (
 from llmlib.evaluation.models import evaluating
 from llmlib.evaluation.ngrams import NGram
 from llmlib.evaluation.windows import batches, sliding_windows
+from llmlib.generation.sampling import Sampling, next_id
 from llmlib.model.bigram import Bigram
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
@@ -108,7 +113,7 @@ def test_perplexity():
 
 
 @pytest.mark.parametrize("n", [2, 3, 8, 9, 10, 16, 17, 40, 41])
-def test_mean_loss_counts_every_target_once(n):
+def test_mean_loss_counts_every_target_once(n, monkeypatch):
     model = random_model(8)
     ids = torch.randint(CHARS.vocab_size, (n,))
     losses = []
@@ -117,10 +122,58 @@ def test_mean_loss_counts_every_target_once(n):
         p = model(window[None, :-1]).detach().softmax(-1)
         losses += [-math.log(p[0, t, i]) for t, i in enumerate(window[1:].tolist())]
     assert len(losses) == n - 1
-    for batch_size in (1, 2, 64):
-        assert_close(
-            mean_loss(model, ids, batch_size=batch_size), sum(losses) / (n - 1)
+    for tokens in (1, 16, 4096):
+        monkeypatch.setattr(windows, "BATCH_TOKENS", tokens)
+        assert_close(mean_loss(model, ids), sum(losses) / (n - 1))
+
+
+@pytest.mark.parametrize("block_size", [100, 1024, 9000])
+def test_a_long_context_is_read_in_few_rows(block_size):
+    ids = torch.randint(64, (40_000,))
+    read = []
+
+    def watched(rows):
+        read.append(rows.shape)
+        return uniform(rows)
+
+    mean_loss(watched, ids, block_size=block_size)
+    assert sum(n * width for n, width in read) == len(ids) - 1
+    mean_loss_at(watched, ids, torch.arange(64), block_size)
+    assert max(n * width for n, width in read) <= max(4096, block_size)
+
+
+class WithoutFloat64(TorchFunctionMode):
+    """A weight lies on a device that knows no float64, as Apple's GPUs, and so does all
+    that is computed from it until `.cpu()` is called.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        given, made = (
+            [x for x in tree_leaves(some) if isinstance(x, Tensor)]
+            for some in ((args, kwargs), result)
         )
+        here = function is Tensor.cpu or all(hasattr(x, "here") for x in given)
+        for x in made:
+            if here:
+                x.here = True
+            elif x.dtype == torch.float64:
+                raise TypeError(f"{function} makes float64 on the device")
+        return result
+
+
+def test_no_float64_is_asked_of_a_device():
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(CHARS.vocab_size, 8, 1, 1, 8)).eval()
+    loss = torch.tensor(1.0)
+    with WithoutFloat64():
+        ids = torch.arange(40) % CHARS.vocab_size
+        assert mean_loss(model, ids) > 0
+        assert mean_loss_at(model, ids, torch.tensor([0, 9]), 8) > 0
+        assert bits_per_character(model, CHARS, TEXT) > 0
+        assert perplexity(loss) == math.e
+        logits = model(ids[None, :8])[0, -1]
+        assert next_id(logits, Sampling(seed=0), 0) < CHARS.vocab_size
 
 
 def test_mean_loss_of_other_callables():
@@ -152,16 +205,15 @@ def test_evaluation_leaves_the_model_as_it_was():
     assert all(weight.grad is not None for weight in model.parameters())
 
 
-@pytest.mark.parametrize(("n", "sizes"), [(1, {}), (0, {})])
-def test_mean_loss_needs_two_ids(n, sizes):
+@pytest.mark.parametrize("n", [1, 0])
+def test_mean_loss_needs_two_ids(n):
     with pytest.raises(ValueError, match="at least 2"):
-        mean_loss(uniform, torch.zeros(n, dtype=torch.int64), **sizes)
+        mean_loss(uniform, torch.zeros(n, dtype=torch.int64))
 
 
-@pytest.mark.parametrize("sizes", [{"block_size": 0}, {"batch_size": 0}])
-def test_mean_loss_needs_positive_sizes(sizes):
-    with pytest.raises(ValueError, match="at least 1"):
-        mean_loss(uniform, torch.zeros(9, dtype=torch.int64), **sizes)
+def test_mean_loss_needs_a_block_size():
+    with pytest.raises(ValueError, match="block_size must be at least 1, not 0"):
+        mean_loss(uniform, torch.zeros(9, dtype=torch.int64), block_size=0)
 
 
 @pytest.mark.parametrize("block_size", [1, 2, 5, 16, 300])

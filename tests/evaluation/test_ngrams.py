@@ -200,7 +200,7 @@ def test_sizes_that_are_no_ints(order, vocab_size):
         NGram(order, vocab_size)
 
 
-def test_wrong_ids():
+def test_wrong_ids(unchecked):
     model = NGram(2, 3)
     with pytest.raises(RuntimeError, match="fit"):
         model(torch.tensor([[0]]))

@@ -207,7 +207,7 @@ def test_bfloat16_reads_the_same_within_its_digits(config):
             assert (logits.float() - expected).std() < 0.05 * expected.std()
 
 
-def test_what_cannot_be_packed():
+def test_what_cannot_be_packed(unchecked):
     with pytest.raises(TypeError, match="only a GPT can be packed, not 'stories'"):
         packed("stories")
     with pytest.raises(ValueError, match="float32 or int8, not 'int3'"):

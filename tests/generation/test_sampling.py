@@ -262,13 +262,19 @@ def test_values_that_are_no_such_numbers(name, value):
         Sampling(**{name: value})
 
 
-def test_settings_are_frozen_and_take_numpy_numbers():
-    sampling = Sampling(
-        temperature=np.float32(0.5), top_k=np.int64(3), seed=np.int64(1)
-    )
+def test_settings_are_frozen():
     with pytest.raises(FrozenInstanceError):
-        sampling.top_k = 5
-    assert next_id(torch.arange(9.0), sampling, 0) in (6, 7, 8)
+        Sampling().top_k = 5
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("kind", [np.int32, np.uint32, np.int64])
+def test_settings_take_numpy_numbers(kind):
+    logits, plain = torch.arange(9.0), Sampling(0.5, top_k=3, seed=2**31 - 1)
+    sampling = Sampling(np.float32(0.5), top_k=kind(3), seed=kind(2**31 - 1))
+    for t in range(4):
+        assert next_id(logits, sampling, t) == next_id(logits, plain, t)
+    assert sampling.seeded(1) == plain.seeded(1)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])

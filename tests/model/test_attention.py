@@ -41,6 +41,20 @@ def test_masks_are_what_they_say(mask, sees):
     assert allowed(mask).tolist() == expected
 
 
+@pytest.mark.parametrize(
+    ("make", "numbers", "words"),
+    [
+        (sliding_window, (0,), "window must be at least 1, got 0"),
+        (strided, (0, 4), "window must be at least 1, got 0"),
+        (strided, (1, 0), "stride must be at least 1, got 0"),
+        (strided, (2, -4), "stride must be at least 1, got -4"),
+    ],
+)
+def test_masks_that_see_nothing_are_refused(make, numbers, words):
+    with pytest.raises(ValueError, match=words):
+        make(*numbers)
+
+
 @pytest.mark.parametrize("mask", [causal, everything, sliding_window(3), strided(2, 4)])
 @pytest.mark.parametrize("bias", [False, True])
 def test_equals_torch_multihead_attention(mask, bias):

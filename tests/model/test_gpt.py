@@ -166,6 +166,15 @@ def test_cache_takes_back(config):
     assert_close(model(ids[:, 9:], cache), model(ids)[:, 9:], atol=1e-10, rtol=1e-10)
 
 
+def test_cache_holds_no_graph():
+    model = GPT(replace(SMALL, smear=2))
+    cache = KVCache(model)
+    for _ in range(2):
+        assert model(torch.randint(50, (1, 3)), cache).requires_grad
+    stored = [*cache.keys, *cache.values, cache.embedded]
+    assert not any(tensor.requires_grad for tensor in stored)
+
+
 def test_cache_refuses_what_it_cannot_hold():
     model = random_model(SMALL)
     cache = KVCache(model)
@@ -295,6 +304,21 @@ def test_ids_outside_the_vocabulary_are_named(bad):
         GPT(SMALL)(ids)
     with pytest.raises(ValueError, match=f"{bad}.*allowed are 0 to 49"):
         Bigram(50)(ids)
+
+
+@pytest.mark.parametrize(
+    ("ids", "error", "words"),
+    [
+        (torch.zeros(3, dtype=torch.int64), ValueError, r"\(B, T\), not \(3,\)"),
+        (torch.zeros(2, 3, 1, dtype=torch.int64), ValueError, r"not \(2, 3, 1\)"),
+        ([[1, 2]], TypeError, "not list"),
+        (torch.zeros(2, 3), TypeError, "not torch.float32"),
+        (torch.zeros(2, 3, dtype=torch.uint8), TypeError, "not torch.uint8"),
+    ],
+)
+def test_ids_of_another_form_are_named(unchecked, ids, error, words):
+    with pytest.raises(error, match=words):
+        GPT(SMALL)(ids)
 
 
 def test_context_longer_than_block_size_is_refused():

@@ -100,6 +100,9 @@ def test_a_text_shorter_than_a_context_names_both_lengths(n):
         ({"rank": -1}, "rank is -1"),
         ({"seed": 2**64}, "seed is 18446744073709551616"),
         ({"ids": torch.zeros(3, 4, dtype=torch.int64)}, r"\(3, 4\)"),
+        ({"starts": torch.tensor([], dtype=torch.int64)}, "starts is empty"),
+        ({"starts": torch.tensor([5, -1])}, "from -1 to 5, allowed are 0 to 995"),
+        ({"starts": torch.tensor([996, 5])}, "from 5 to 996, allowed are 0 to 995"),
     ],
 )
 def test_wrong_values_are_named(arguments, message):

@@ -282,6 +282,12 @@ def test_wrong_values_are_named(make, message):
         make()
 
 
+@pytest.mark.parametrize("size", [300.5, "300", None])
+def test_a_size_that_is_no_integer(size):
+    with pytest.raises(TypeError, match=f"vocab_size is an integer, not {size!r}"):
+        BPETokenizer.train("abc", size)
+
+
 @pytest.mark.parametrize(
     ("vocab", "merges", "faulty"),
     [
@@ -302,6 +308,16 @@ def test_faulty_files_are_named(tmp_path, vocab, merges, faulty):
         BPETokenizer.from_files(tmp_path / "vocab.json", tmp_path / "merges.txt")
 
 
+@pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])
+def test_a_missing_file_is_named(tmp_path, missing):
+    vocab = {write_bytes(byte): byte[0] for byte in BYTES}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    (tmp_path / "merges.txt").write_text("", encoding="utf-8")
+    (tmp_path / missing).unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        BPETokenizer.from_files(tmp_path / "vocab.json", tmp_path / "merges.txt")
+
+
 def test_a_special_token_that_the_vocabulary_lacks_gets_the_next_id(tmp_path):
     vocab = {write_bytes(byte): byte[0] for byte in BYTES} | {"ab": 256}
     (tmp_path / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
@@ -319,6 +335,10 @@ def test_a_special_token_that_the_vocabulary_lacks_gets_the_next_id(tmp_path):
         {"pre_tokenizer": {"type": "Whitespace"}},
         {"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": True}},
         {"pre_tokenizer": None},
+        {"truncation": {"max_length": 8, "strategy": "LongestFirst", "stride": 0}},
+        {"padding": {"strategy": "BatchLongest", "pad_id": 0, "pad_token": "!"}},
+        {"post_processor": {"type": "TemplateProcessing"}},
+        {"post_processor": {"type": "Sequence", "processors": []}},
         {"model": {"ignore_merges": True}},
         {"model": {"dropout": 0.1}},
         {"added_tokens": [{"id": 500, "content": "<mask>", "lstrip": True}]},
@@ -332,5 +352,22 @@ def test_what_cannot_be_done_exactly_is_refused(small, tmp_path, change):
     for key, value in change.items():
         data[key] = data[key] | value if key == "model" else value
     file.write_text(json.dumps(data), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"tokenizer\.json is not a tokenizer"):
+    name = next(iter(change))
+    with pytest.raises(
+        ValueError, match=r"tokenizer\.json is not a tokenizer"
+    ) as caught:
         load_tokenizer(file)
+    if name not in ("model", "added_tokens"):
+        assert name in str(caught.value)
+
+
+def test_a_processor_that_moves_offsets_alone_is_allowed(pair, tmp_path):
+    _, oracle = pair
+    file = tmp_path / "tokenizer.json"
+    oracle.save(str(file))
+    data = json.loads(file.read_text(encoding="utf-8"))
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False}
+    data["post_processor"] = byte_level  # as in GPT-2's own file
+    file.write_text(json.dumps(data), encoding="utf-8")
+    ids = HFTokenizer.from_file(str(file)).encode(PROSE).ids
+    assert load_tokenizer(file).encode(PROSE) == ids

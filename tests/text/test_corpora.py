@@ -347,12 +347,13 @@ def write_parquet(path, **columns):
     return path
 
 
+SIMPLE = "test-00000-of-00001.parquet"
 READ = ["One.\nTwo.\nThree.\n\n", "A fox.\nA hen.\n\n", "Last.\n\n"]
 
 
 def test_simplestories_from_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("LLMLIB_DATA", str(tmp_path))
-    file = tmp_path / "simplestories" / "test-00000-of-00001.parquet"
+    file = tmp_path / "simplestories" / SIMPLE
     write_parquet(file, story=STORIES, topic=["any"] * len(STORIES))
     corpus = load_corpus("simplestories")
     assert corpus.name == "simplestories"
@@ -361,11 +362,11 @@ def test_simplestories_from_the_folder(tmp_path, monkeypatch):
 
 def test_a_damaged_file_of_stories_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("LLMLIB_DATA", str(tmp_path))
-    file = write_parquet(tmp_path / "s.parquet", text=["no column of that name"])
-    with pytest.raises(ValueError, match=r"s\.parquet holds no column 'story'"):
+    file = write_parquet(tmp_path / SIMPLE, text=["no column of that name"])
+    with pytest.raises(ValueError, match=rf"{SIMPLE} holds no column 'story'"):
         load_corpus("simplestories")
     file.write_bytes(b"PAR1, or not")
-    with pytest.raises(ValueError, match=r"s\.parquet holds no column 'story'"):
+    with pytest.raises(ValueError, match=rf"{SIMPLE} holds no column 'story'"):
         load_corpus("simplestories")
 
 
@@ -386,6 +387,12 @@ def test_simplestories_from_the_hub(hub, no_network):
     assert load_corpus("simplestories").documents == READ
     no_network()
     assert load_corpus("simplestories").documents == READ  # now cached
+
+
+def test_another_table_in_the_folder_is_not_taken_for_it(hub, tmp_path, monkeypatch):
+    monkeypatch.setenv("LLMLIB_DATA", str(tmp_path / "data"))
+    write_parquet(tmp_path / "data" / "mine.parquet", story=["Not one of them."])
+    assert load_corpus("simplestories").documents == READ
 
 
 def test_a_download_from_the_hub_that_is_cut(hub, tmp_path):

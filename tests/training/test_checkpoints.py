@@ -115,6 +115,12 @@ def test_saves_out_of_compiled_and_parallel_wrappers(tokenizer, tmp_path, wrap):
     assert torch.equal(loaded.lm_head.weight, model.lm_head.weight.cpu())
 
 
+def test_weights_are_stored_as_floating_point_numbers(tokenizer, tmp_path):
+    with pytest.raises(ValueError, match=r"floating point one, got torch\.int8"):
+        save_model(make_model(tokenizer), tokenizer, tmp_path, dtype=torch.int8)
+    assert not list(tmp_path.iterdir())
+
+
 def test_saving_again_replaces_the_whole_set(folder, tokenizer):
     model = make_model(tokenizer, n_layer=1)
     save_model(model, tokenizer, folder)
@@ -184,6 +190,7 @@ def test_the_config_must_be_the_one_that_was_saved(folder, change, message):
         ({"n_embd": 32}, r"k_proj.weight is \(16, 16\) in .* \(32, 32\) in the model"),
         ({"n_layer": 3}, r"lacks blocks\.2\..*, which the model has as \(16, 16\)"),
         ({"n_layer": 1}, r"has blocks\.1\..* \(16, 16\), which the model lacks"),
+        ({"n_layer": 300}, "has 19 tensors, too few for n_layer = 300"),
         ({"n_embd": 2**20}, r"\(16, 16\) in .* \(1048576, 1048576\) in the model"),
         ({"n_embd": 2**40}, "config.json is no model's config: .*1099511627776"),
         ({"n_head": 3}, "n_embd=16 and n_head=3"),

@@ -71,6 +71,15 @@ def test_orthogonalize_survives_a_zero_gradient():
     assert orthogonalize(torch.zeros(2, 4, 8), POLAR_EXPRESS).abs().max() == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("lr", -0.1), ("lr", float("nan")), ("momentum", 1.0), ("weight_decay", -1.0)],
+)
+def test_muon_refuses_values(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be at least 0 .* got {value}"):
+        Muon(matrices(), **{name: value})
+
+
 def test_muon_does_not_care_how_large_gradients_are():
     ours, theirs = matrices(), matrices()
     for parameters, size in ((ours, 1.0), (theirs, 1e-4)):

@@ -2,6 +2,7 @@
 a file or a folder loses work.
 """
 
+import ctypes
 import json
 import os
 import pickle
@@ -14,6 +15,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import asdict
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 import torch
@@ -28,6 +30,7 @@ from llmlib.training.files import (
     read_tensors,
     release_folder,
 )
+from llmlib.training.memory import keep_freed_memory
 from llmlib.training.resuming import checkpoints_in, state, step_of
 from llmlib.training.trainer import Trainer
 
@@ -196,12 +199,23 @@ def test_going_on_from_an_older_checkpoint_replaces_what_came_after(two, make_tr
     assert make_trainer().resume(earlier.parent).step == 4
 
 
-def test_another_training_that_is_further_on_is_not_overwritten(two, make_trainer):
+@pytest.mark.parametrize("steps", [1, 5, 8])
+def test_another_training_is_not_overwritten(two, make_trainer, steps):
     trainer = make_trainer(seed=1)
-    next(trainer)
+    run(trainer, steps)
     with pytest.raises(ValueError, match=f"{two[1]} is from another training"):
         trainer.save(two[1].parent)
     assert checkpoints_in(two[1].parent) == list(two)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_start_ids_may_be_of_any_kind(make_trainer, ids, tmp_path, kind):
+    like = make_trainer()
+    first, second = (
+        Trainer(like.model, ids, ids, like.config, kind([4])) for _ in range(2)
+    )
+    first.save(tmp_path)
+    assert second.resume(tmp_path).start_ids == [4]
 
 
 def test_there_must_be_a_checkpoint(make_trainer, tmp_path):
@@ -239,6 +253,34 @@ def test_refuses_other_data(two, make_trainer, ids):
         ValueError, match=r"train_ids = '300 ids, SHA-256 .* has '300 ids, "
     ):
         other.resume(two[1])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"step": "x"},
+        {"step": -1},
+        {"identity": []},
+        {"best": []},
+        {"best": {"step": 1}},
+        {"best": {"step": 1, "val_loss": "low"}},
+    ],
+)
+def test_refuses_values_of_another_kind(make_trainer, tmp_path, changes):
+    tensors, record = state(make_trainer())
+    path = checkpoint_of(
+        tmp_path, save(tensors, {"llmlib": json.dumps(record | changes)})
+    )
+    with pytest.raises(DamagedFileError, match=f"{path} is no checkpoint of a train"):
+        make_trainer().resume(path)
+
+
+def test_refuses_tensors_of_another_name(make_trainer, tmp_path):
+    tensors, record = state(make_trainer())
+    tensors["a.b"] = torch.zeros(1)
+    path = checkpoint_of(tmp_path, save(tensors, {"llmlib": json.dumps(record)}))
+    with pytest.raises(DamagedFileError, match=r"it has a tensor a\.b"):
+        make_trainer().resume(path)
 
 
 def checkpoint_of(tmp_path, data: bytes):
@@ -279,6 +321,7 @@ HOSTILE = {
     "no JSON": header("weights"),
     "no object": header("[]"),
     "no record": save({"a": torch.zeros(1)}),
+    "metadata of null": header('{"__metadata__":null}'),
     "another record": save({"a": torch.zeros(1)}, {"llmlib": "{}"}),
     "empty": b"",
 }
@@ -291,15 +334,41 @@ def test_hostile_files_are_refused(make_trainer, tmp_path, name):
         make_trainer().resume(path)
 
 
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="others forget no peak")
+
+
+def peak() -> int:
+    """The most bytes this process has held since its peak was last forgotten."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+
+
+def forget_peak() -> None:
+    """What is taken from now on counts, also where as much was taken and freed before."""
+    ctypes.CDLL(None).malloc_trim(0)  # trainers ask the C library to keep it
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+@on_linux
+def test_a_peak_is_seen_after_a_higher_one():
+    keep_freed_memory()
+    torch.ones(2**25)
+    forget_peak()
+    before = peak()
+    torch.ones(2**24)
+    assert peak() - before > 2**25
+
+
+@on_linux
 @pytest.mark.parametrize(
     "name", ["header of 2^63 bytes", "100,000 tensors", "duplicate keys"]
 )
 def test_hostile_headers_cost_no_memory(name):
-    data, before = HOSTILE[name], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    forget_peak()
+    data, before = HOSTILE[name], peak()
     with pytest.raises(DamagedFileError, match="the file"):
         read_tensors(data, "the file")
-    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    assert grown * 1024 <= 2**22 + len(data)
+    assert peak() - before <= 2**22 + len(data)
 
 
 def test_a_torch_file_under_our_name_is_refused(make_trainer, tmp_path):
@@ -340,6 +409,22 @@ def test_a_read_only_folder_is_found_at_once(make_trainer, tmp_path):
                 trainer.save(folder)
     assert list(tmp_path.iterdir()) == []
     assert trainer.save(tmp_path).is_file()
+
+
+@pytest.mark.parametrize("allocates", [True, False])
+def test_looking_for_room_leaves_the_folder_alone(tmp_path, monkeypatch, allocates):
+    if not allocates:  # as on macOS and Windows
+        monkeypatch.delattr(os, "posix_fallocate", raising=False)
+    (tmp_path / "probe").write_text("mine")
+    check_writable(tmp_path, 10**6)
+    assert [path.name for path in tmp_path.iterdir()] == ["probe"]
+    assert (tmp_path / "probe").read_text() == "mine"
+    with (
+        disk_with_room_for(5000),
+        pytest.raises(CannotWriteError, match=f"into {tmp_path}: File too large"),
+    ):
+        check_writable(tmp_path, 10**6)
+    assert [path.name for path in tmp_path.iterdir()] == ["probe"]
 
 
 HOLDER = """

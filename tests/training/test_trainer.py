@@ -194,6 +194,48 @@ def test_a_validation_loss_that_is_no_number_stops(make_trainer, monkeypatch):
     assert trainer.best_step is None
 
 
+def press_after(monkeypatch, owner, name, nth):
+    """Ctrl-C, as Python delivers it, once the nth call of a function has returned."""
+    original, calls = getattr(owner, name), []
+
+    def press(*args, **kwargs):
+        result = original(*args, **kwargs)
+        calls.append(name)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
+        return result
+
+    monkeypatch.setattr(owner, name, press)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_an_interrupted_step_is_made_again(make_trainer, monkeypatch, precision):
+    expected = numbers(make_trainer(precision=precision))
+    trainer = make_trainer(precision=precision)
+    logs = [next(trainer), next(trainer)]
+    press_after(monkeypatch, torch.Tensor, "backward", 1)
+    with pytest.raises(KeyboardInterrupt):
+        next(trainer)
+    assert not trainer.model.training
+    assert numbers([*logs, *trainer]) == expected
+
+
+def test_half_a_step_is_never_gone_on_from(make_trainer, monkeypatch, tmp_path):
+    changes = {"optimizer": "muon", "model": {"tie_word_embeddings": False}}
+    expected = numbers(make_trainer(**changes))
+    trainer = make_trainer(**changes)
+    logs = [next(trainer), next(trainer)]
+    trainer.save(tmp_path)
+    with monkeypatch.context() as patched:
+        press_after(patched, trainer.optimizers[0], "step", 1)
+        with pytest.raises(KeyboardInterrupt):
+            next(trainer)
+    for go_on in (trainer.__next__, lambda: trainer.save(tmp_path)):
+        with pytest.raises(RuntimeError, match="step 3 was interrupted halfway"):
+            go_on()
+    assert numbers([*logs, *trainer.resume(tmp_path)]) == expected
+
+
 def test_trains_a_bigram(ids):
     model = Bigram(11)
     config = TrainConfig(block_size=16, max_iters=40, learning_rate=0.2, warmup_iters=0)

@@ -151,8 +151,9 @@ function isCharacter(bytes) {
 }
 
 /** An Error for a file that asks for more than a pattern and merges of bytes. */
-function checkPlain({ model, normalizer, added_tokens }) {
-  const asks = { normalizer };
+function checkPlain({ model, added_tokens, normalizer, truncation, padding, post_processor }) {
+  const asks = { normalizer, truncation, padding, post_processor };
+  if (post_processor?.type === "ByteLevel") asks.post_processor = null; // leaves ids alone
   for (const key of ["dropout", "ignore_merges", "byte_fallback",
     "continuing_subword_prefix", "end_of_word_suffix"]) asks[key] = model[key];
   for (const token of added_tokens ?? []) {
