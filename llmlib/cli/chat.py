@@ -1,6 +1,7 @@
 """``llmlib chat``: you begin a story, the model goes on."""
 
 import argparse
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -114,9 +115,11 @@ class Chat:
         self.turn += 1
         print(beginning, end="", flush=True)
         try:
-            pieces = write(
-                self.model, self.tokenizer, self.text, self.max_new_tokens, rules
-            )
+            with warnings.catch_warnings(action="ignore"):
+                # Each chat outgrows the context in time, and need not hear so each turn.
+                pieces = write(
+                    self.model, self.tokenizer, self.text, self.max_new_tokens, rules
+                )
             heard: list[str] = []
             for piece in until((END,), remembered(pieces, heard)):
                 print(piece, end="", flush=True)

@@ -45,7 +45,7 @@ def write_tokens(
     try:
         for new_id in generate(model, start, max_new_tokens, sampling):
             ids.append(new_id)
-            bits.append(-last.pop().double().log_softmax(0)[new_id].item())
+            bits.append(-last.pop().cpu().double().log_softmax(0)[new_id].item())
             text = tokenizer.decode(ids).removesuffix(UNFINISHED)
             borders.append(len(text))
             if (end := _find_stop(text, stop)) is not None:

@@ -493,6 +493,16 @@ def test_a_blank_line_ends_a_turn(char_model, monkeypatch, capsys):
     assert turns(capsys)[:3] == ["a hen sat.", " sat.", "the cow sat."]
 
 
+def test_a_chat_that_outgrows_the_context_goes_on_in_silence(
+    char_model, monkeypatch, capsys
+):
+    model, _ = load_model(char_model)
+    lines = ["a cat sat. " * model.block_size, "", "/quit"]
+    assert talk(monkeypatch, char_model, *lines) == 0
+    said = capsys.readouterr()
+    assert "reads the last" not in said.out + said.err
+
+
 def test_info_counts_what_the_model_has(char_model, capsys):
     model, _ = load_model(char_model)
     n = sum(p.numel() for p in model.parameters())
