@@ -15,6 +15,8 @@ from typing import Any
 
 import torch
 
+from llmlib.training.config import fast_precision
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -85,8 +87,7 @@ def describe(*packages: str) -> dict[str, Any]:
     return {
         "processor": named[0].split(":")[1].strip() if named else platform.machine(),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "bfloat16": torch.backends.mkldnn.is_available()
-        and torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+        "bfloat16": fast_precision("cpu") == "bfloat16",
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

@@ -116,7 +116,7 @@ class Chat:
         print(beginning, end="", flush=True)
         try:
             with warnings.catch_warnings(action="ignore"):
-                # Each chat outgrows the context in time, and need not hear so each turn.
+                # Every chat outgrows the context in time: no news, and no mistake.
                 pieces = write(
                     self.model, self.tokenizer, self.text, self.max_new_tokens, rules
                 )

@@ -5,13 +5,9 @@ could have stood there after another beginning. A model is asked which of them i
 for most likely.
 """
 
-import operator
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from functools import reduce
-from typing import TypeVar
-
-from torch import Tensor
+from typing import Any
 
 from llmlib.evaluation.metrics import text_bits
 from llmlib.evaluation.models import Model
@@ -20,8 +16,6 @@ from llmlib.text.tokenizers import Tokenizer
 
 Place = tuple[str, Dependence]
 """A story, and one of its dependences."""
-
-Value = TypeVar("Value", float, Tensor)
 
 
 def choose_candidates(
@@ -67,12 +61,11 @@ def chance_accuracy(places: Iterable[Place]) -> dict[str, float]:
     return mean_by_kind((place.kind, 1 / len(place.candidates)) for _, place in places)
 
 
-def mean_by_kind(values: Iterable[tuple[str, Value]]) -> dict[str, Value]:
-    """The mean of what came with each kind, kinds in alphabetical order."""
+def mean_by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """The mean of the numbers, or tensors, that came with each kind; kinds in
+    alphabetical order.
+    """
     by_kind = defaultdict(list)
     for kind, value in values:
         by_kind[kind].append(value)
-    return {
-        kind: reduce(operator.add, found) / len(found)
-        for kind, found in sorted(by_kind.items())
-    }
+    return {kind: sum(found) / len(found) for kind, found in sorted(by_kind.items())}

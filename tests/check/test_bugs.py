@@ -151,6 +151,10 @@ def test_a_model_that_starts_at_zero_is_not_taken_for_a_right_one():
         assert_hears_order(one_block(config=replace(FAST, init="zero_output")), IDS)
     with pytest.raises(AssertionError, match="nothing comes through weights of zero"):
         assert_fresh_gradients(museum.step, built(config=config), *BATCH)
+    sees_itself = built(config=config)  # its blocks add nothing, but its head is awake
+    torch.nn.init.normal_(sees_itself.lm_head.weight)
+    with pytest.raises(AssertionError, match="no token changes"):
+        assert_causal(sees_itself, IDS)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
+from benchmarks.throughput import kilobytes
 from llmlib.training.files import (
     CannotWriteError,
     DamagedFileError,
@@ -334,13 +335,9 @@ def test_hostile_files_are_refused(make_trainer, tmp_path, name):
         make_trainer().resume(path)
 
 
-on_linux = pytest.mark.skipif(sys.platform != "linux", reason="others forget no peak")
-
-
 def peak() -> int:
     """The most bytes this process has held since its peak was last forgotten."""
-    status = Path("/proc/self/status").read_text()
-    return 1024 * int(status.split("VmHWM:")[1].split()[0])
+    return 1024 * kilobytes("VmHWM")
 
 
 def forget_peak() -> None:
@@ -349,7 +346,6 @@ def forget_peak() -> None:
     Path("/proc/self/clear_refs").write_text("5")
 
 
-@on_linux
 def test_a_peak_is_seen_after_a_higher_one():
     keep_freed_memory()
     torch.ones(2**25)
@@ -359,7 +355,6 @@ def test_a_peak_is_seen_after_a_higher_one():
     assert peak() - before > 2**25
 
 
-@on_linux
 @pytest.mark.parametrize(
     "name", ["header of 2^63 bytes", "100,000 tensors", "duplicate keys"]
 )
