@@ -68,7 +68,8 @@ from llmlib.training.config import TrainConfig
 from llmlib.training.optimizers import Muon
 from llmlib.training.progress import progress
 from llmlib.training.recipes import fast_recipe, plain_recipe
-from llmlib.training.trainer import StepLog, Trainer
+from llmlib.training.steps import StepLog
+from llmlib.training.trainer import Trainer
 
 __all__ = [
     "GPT",

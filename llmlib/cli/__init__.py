@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from llmlib.cli import chat, generate, models, train
 from llmlib.training.files import CannotWriteError
-from llmlib.training.trainer import TrainingDivergedError
+from llmlib.training.steps import TrainingDivergedError
 
 COMMANDS = (train, generate, chat, models)
 

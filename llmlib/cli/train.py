@@ -29,7 +29,8 @@ from llmlib.training.progress import (
 )
 from llmlib.training.recipes import fast_recipe, plain_recipe
 from llmlib.training.resuming import checkpoints_in
-from llmlib.training.trainer import StepLog, Trainer
+from llmlib.training.steps import StepLog
+from llmlib.training.trainer import Trainer
 from llmlib.training.weights import fill
 
 RECIPES = {"plain": plain_recipe, "fast": fast_recipe}

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -21,36 +21,13 @@ from llmlib.training.ids import checked_ids
 from llmlib.training.memory import keep_freed_memory
 from llmlib.training.optimizers import build_optimizers, clip_gradient, step_at
 from llmlib.training.schedules import multiplier
+from llmlib.training.steps import StepLog, TrainingDivergedError
 from llmlib.training.weights import (
     fill,
     hand_down_weights,
     hand_up_gradients,
     weights,
 )
-
-
-class TrainingDivergedError(ValueError):
-    """A loss or a gradient is infinite or not a number."""
-
-
-@dataclass(frozen=True)
-class StepLog:
-    """What one step did.
-
-    `step` counts from 1. `loss` is the mean over the step's batch before the weights
-    moved, `val_loss` the mean over all validation ids after they did, where it was
-    measured; both in nats a token. `learning_rate` is the step's, `grad_norm` the
-    gradient's length before clipping, `tokens` the ids predicted in the step, `seconds`
-    its time, validation apart.
-    """
-
-    step: int
-    loss: float
-    val_loss: float | None
-    learning_rate: float
-    grad_norm: float
-    tokens: int
-    seconds: float
 
 
 class Trainer:

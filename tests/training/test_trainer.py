@@ -17,7 +17,8 @@ from llmlib.model.bigram import Bigram
 from llmlib.text.batches import batch_at
 from llmlib.training import trainer as trainer_module
 from llmlib.training.config import TrainConfig
-from llmlib.training.trainer import Trainer, TrainingDivergedError
+from llmlib.training.steps import TrainingDivergedError
+from llmlib.training.trainer import Trainer
 from llmlib.training.weights import weights
 
 
