@@ -23,12 +23,29 @@ MISSING = (
     "This view is drawn by bertviz, which is not installed here: "
     'pip install "llmlib[bertviz]" brings it.'
 )
-# The frame asks the book's page where its files lie, and grows with what is drawn.
+# The frame asks the book's page where its files lie, shrinks what is wider than itself,
+# grows with what is drawn, and turns light into dark where the page is dark.
 FRAME = """<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>
-<style>body {{ margin: 0; background: #fff; color: #000 }}</style>
+<style>html {{ overflow: hidden }} body {{ margin: 0; color: #000 }}
+.dark body {{ filter: invert(1) hue-rotate(180deg) }}</style>
 {body}
-<script>new ResizeObserver(() => frameElement.style.height =
-  document.documentElement.scrollHeight + 20 + "px").observe(document.body)</script>"""
+<script>
+const page = parent.document, root = document.documentElement;
+function fit() {{
+  const drawn = document.querySelector("svg:not([width$='%'])");
+  const wide = drawn?.getAttribute("width") ?? 1;
+  document.body.style.zoom = Math.min(1, root.clientWidth / wide);
+  frameElement.style.height = root.offsetHeight + "px";
+}}
+function follow() {{
+  const [red] = getComputedStyle(frameElement).color.match(/[0-9.]+/g);
+  root.classList.toggle("dark", red > 127);
+}}
+new ResizeObserver(fit).observe(document.body);
+for (const part of [page.documentElement, page.body])
+  new MutationObserver(follow).observe(part, {{ attributes: true }});
+follow();
+</script>"""
 BOOKS_OWN = """<script>
 const files = parent.document.documentElement.dataset.content_root + "_static/bertviz/";
 const library = document.createElement("script");
@@ -50,7 +67,7 @@ class BertvizView:
             return f"<p>{MISSING}</p>"
         return (
             f'<iframe title="{html.escape(self.title)}" loading="lazy" '
-            'style="width:100%; height:480px; border:0; background:#fff" '
+            'style="width:100%; height:200px; border:0; color-scheme:light" '
             f'srcdoc="{html.escape(self.document)}"></iframe>'
             "<noscript>bertviz draws with JavaScript, which is switched off.</noscript>"
         )
@@ -75,7 +92,9 @@ def bertviz_view(
     except ImportError:
         return BertvizView(None, title)
     layers = [layer[None] for layer in weights]  # each (1, H, T, T)
-    shown = getattr(bertviz, view)(layers, pieces, html_action="return").data
+    light = {"display_mode": "light"} if view == "model_view" else {}
+    draw = getattr(bertviz, view)
+    shown = draw(layers, pieces, html_action="return", **light).data
     return BertvizView(FRAME.format(title=title, body=at_home(shown)), title)
 
 

@@ -42,6 +42,15 @@ LOOK: dict[Any, Any] = RENDERING | {
 }
 HATCH: dict[str, Any] = {"facecolor": "none", "edgecolor": GREY, "hatch": "////"}
 WIDTH = 7.0  # inches: the width of the book's column
+# Where a label may stand beside its point, in points: where it is read best first.
+BESIDE: tuple[dict[str, Any], ...] = (
+    {"position": (4, 4), "ha": "left", "va": "baseline"},
+    {"position": (4, -4), "ha": "left", "va": "top"},
+    {"position": (-4, 4), "ha": "right", "va": "baseline"},
+    {"position": (-4, -4), "ha": "right", "va": "top"},
+    {"position": (0, 6), "ha": "center", "va": "baseline"},
+    {"position": (0, -6), "ha": "center", "va": "top"},
+)
 SIGNS = {" ": "·", "\n": "⏎", "\t": "⇥", "\r": "␍"}
 
 
@@ -65,12 +74,17 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
     return draw_styled
 
 
-def start(height: float, *shape: int, **options: Any) -> tuple["Figure", Any]:
+def start(
+    height: float, *shape: int, width: float = WIDTH, **options: Any
+) -> tuple["Figure", Any]:
     """A figure as wide as the column and `height` inches high, and its axes."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.subplots(*shape, **options)
+    figure = Figure(figsize=(width, height), layout="constrained")
+    grid = figure.subplots(*shape, **options)
+    for axes in figure.axes:
+        axes.xaxis.label.set_wrap(True)
+    return figure, grid
 
 
 def ink() -> "Colormap":
@@ -175,20 +189,32 @@ def _reach(cluster: Sequence[float], gap: float) -> tuple[float, float]:
 def label_points(
     figure: "Figure", axes: "Axes", points: Iterable[Any], labels: Sequence[str]
 ) -> None:
-    """Write a label beside each point, and leave out those that would lie on another."""
+    """Write a label beside each point, where it lies on no other label and, if it can,
+    on no point and inside the axes. Where all places are taken, it is left out.
+    """
     figure.draw_without_rendering()  # from here on, places in the figure are known
+    points = np.asarray(list(points), dtype=float)
+    dots = axes.transData.transform(points)
     taken: list[Any] = []
-    for point, label in zip(points, labels, strict=True):
+    for point, label in zip(points.tolist(), labels, strict=True):
         text = axes.annotate(
             visible(label),
-            (point[0], point[1]),
-            (4, 4),
+            point,
+            (0, 0),
             textcoords="offset points",
             family="monospace",
             fontsize=10,
         )
-        box = text.get_window_extent()
-        if any(box.overlaps(other) for other in taken):
-            text.remove()
-        else:
+        free = []
+        for i, place in enumerate(BESIDE):
+            text.set(**place)
+            box = text.get_window_extent()
+            if not any(box.overlaps(other) for other in taken):
+                outside = not all(map(axes.bbox.contains, *box.corners().T))
+                free.append((box.padded(2).count_contains(dots) + outside, i, box))
+        if free:
+            _, i, box = min(free, key=lambda found: found[:2])
+            text.set(**BESIDE[i])
             taken.append(box)
+        else:
+            text.remove()

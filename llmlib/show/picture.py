@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from llmlib.show.narrow import SWITCH, has_room, narrowed
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -37,12 +39,15 @@ CAPTION = "font-size:0.85em; margin:0.5em 0 1em"
 class Picture:
     """A matplotlib figure, and `alt`: what it shows, for a reader who does not see it.
 
+    On a phone the page shows `narrow` instead; without it, the figure laid out anew as
+    wide as a phone, if all words stay whole.
     The figure is taken over: pyplot forgets it, so that a notebook shows it once.
     Raises ValueError where `alt` is empty.
     """
 
     figure: "Figure"
     alt: str
+    narrow: "Figure | None" = None
 
     def __post_init__(self) -> None:
         _check_alt(self.alt)
@@ -59,13 +64,15 @@ class Picture:
         return {"text/plain": repr(self), "text/html": self.to_html()}
 
     def to_html(self) -> str:
-        """The picture as an ``<svg>`` element, never wider than its column."""
-        file = io.StringIO()
+        """The picture as an ``<svg>`` element, never wider than its column; where a
+        phone gets another drawing, as two of which the page shows one.
+        """
+        wide = _render(self.figure, self.alt)
         with drawing(RENDERING):
-            self.figure.savefig(
-                file, format="svg", transparent=True, metadata={"Date": None}
-            )
-        return _embed(file.getvalue(), self.alt)
+            small = self.narrow or narrowed(self.figure)
+            if small is None or not has_room(small):
+                return wide
+        return SWITCH.format(wide=wide, narrow=_render(small, self.alt))
 
     def save(self, path: str | Path) -> None:
         """Write the picture, on white, as a file: ``.png`` or ``.svg``."""
@@ -121,10 +128,11 @@ class TintedText:
             f'<span style="{self._ink(bits)}; padding:0 0.6em">{bits:g}</span>'
             for bits in marks
         )
+        more = " or more" if max(self.bits, default=0) > self.most else ""
         return (
             f'<figure aria-label="{html.escape(self.alt)}" style="margin:0">'
             f'<p style="{PARAGRAPH}">{words}</p>'
-            f'<figcaption style="{CAPTION}">{self._caption()}: {legend} or more</figcaption>'
+            f'<figcaption style="{CAPTION}">{self._caption()}: {legend}{more}</figcaption>'
             "</figure>"
         )
 
@@ -162,6 +170,14 @@ def drawing(settings: dict[Any, Any]) -> Iterator[None]:
         # A letter that matplotlib's own font lacks is drawn all the same: by the page's font.
         warnings.filterwarnings("ignore", message=r"(?s).*Glyph.*missing from")
         yield
+
+
+def _render(figure: "Figure", alt: str) -> str:
+    """The figure as an ``<svg>`` element of a page."""
+    file, metadata = io.StringIO(), {"Date": None}
+    with drawing(RENDERING):
+        figure.savefig(file, format="svg", transparent=True, metadata=metadata)
+    return _embed(file.getvalue(), alt)
 
 
 def _embed(svg: str, alt: str) -> str:

@@ -5,14 +5,19 @@ Shapes: T time, H heads, N vectors, C channels, V vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
 
 from llmlib.show import look
+from llmlib.show.grids import draw_maps
 from llmlib.show.look import BLUE, COLOURS, DASHES, GREY, styled, visible
+from llmlib.show.narrow import FITS, NARROW
 from llmlib.show.picture import Picture, TintedText
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @styled
@@ -106,7 +111,9 @@ def plot_bars(
         if len(run) > 1:
             axes.plot(run, np.full(len(run), row), "o", color=BLUE, markersize=4.5)
         end, beside = (max(run.max(), 0), row), {"textcoords": "offset points"}
-        axes.annotate(f"{mean:.{digits}f}", end, (8, 0), va="center", **beside)
+        # Beside a dot, a bare number would be taken for that dot's.
+        what = "mean " if len(run) > 1 else ""
+        axes.annotate(f"{what}{mean:.{digits}f}", end, (8, 0), va="center", **beside)
     if floor is not None:
         axes.axvline(floor, color=GREY, linewidth=1, linestyle=DASHES[1])
         axes.text(floor, 1, " the floor", transform=axes.get_xaxis_transform())
@@ -177,33 +184,12 @@ def plot_attention(
             f"weights of shape {maps.shape} do not fit {T} tokens; "
             f"allowed: ({T}, {T}) or (H, {T}, {T})"
         )
-    maps = maps.reshape(-1, T, T)
-    columns = min(len(maps), 3 if T <= 6 else 2 if T <= 20 else 1)
-    rows = -(-len(maps) // columns)
-    side = min((look.WIDTH - 2) / columns, 4.2 if T <= 20 else 5.0)  # inches a map
-    height, shared = 1 + rows * (side + 0.35), {"sharex": True, "sharey": True}
-    figure, grid = look.start(height, rows, columns, squeeze=False, **shared)
-    room = 72 * side / T  # points for one label; below 6, some are left out
-    places = range(0, T, 1 + int(6 / room))
-    labels = [visible(tokens[place]) for place in places]
-    for head, axes in enumerate(grid.flat):
-        if head >= len(maps):
-            axes.set_axis_off()
-            continue
-        image = axes.imshow(
-            maps[head], look.ink(), vmin=0, vmax=1, interpolation="none"
-        )
-        axes.set_xticks(places, labels, rotation=90, family="monospace")
-        axes.set_yticks(places, labels, family="monospace")
-        axes.tick_params(length=0, labelsize=min(10, max(6, 0.85 * room)))
-        axes.spines[:].set_visible(False)
-        if len(maps) > 1:
-            axes.set_title(f"head {head}")
-    figure.supxlabel(is_read, fontsize=11)
-    figure.supylabel(reads, fontsize=11)
-    scale = figure.colorbar(image, ax=grid, label=unit, shrink=0.6, aspect=30)
-    scale.outline.set_visible(False)
-    return Picture(figure, alt)
+    drawing = maps.reshape(-1, T, T), [visible(token) for token in tokens]
+    wide, narrow = (
+        draw_maps(*drawing, (reads, is_read, unit), width)
+        for width in (look.WIDTH, NARROW)
+    )
+    return Picture(wide, alt, narrow if wide.get_figwidth() > FITS else None)
 
 
 @styled
@@ -226,13 +212,28 @@ def plot_embedding(
     signs = np.sign(right[[0, 1], np.abs(right[:2]).argmax(1)])
     plane = left[:, :2] * sizes[:2] * signs
     first, second = sizes[:2] ** 2 / max((sizes**2).sum(), 1e-30)
-    figure, axes = look.start(5.6)
+    names = (
+        f"first component ({first:.0%} of the variance)",
+        f"second component ({second:.0%} of the variance)",
+    )
+    drawing = plane, labels, names
+    wide, narrow = (_draw_points(*drawing, width) for width in (look.WIDTH, NARROW))
+    return Picture(wide, alt, narrow)
+
+
+def _draw_points(
+    plane: Float[Any, "N 2"],
+    labels: Sequence[str],
+    names: tuple[str, str],
+    width: float,
+) -> "Figure":
+    """The figure of `plot_embedding`, `width` inches wide."""
+    figure, axes = look.start(5.6, width=width)
     axes.plot(*plane.T, "o", color=BLUE, markersize=4, alpha=0.7)
-    axes.set_xlabel(f"first component ({first:.0%} of the variance)")
-    axes.set_ylabel(f"second component ({second:.0%} of the variance)")
+    axes.set(xlabel=names[0], ylabel=names[1])
     axes.margins(0.08)
     look.label_points(figure, axes, plane, labels)
-    return Picture(figure, alt)
+    return figure
 
 
 def plot_surprisal(

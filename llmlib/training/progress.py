@@ -16,13 +16,17 @@ from typing import Any
 
 from tqdm import tqdm
 
-from llmlib.training.trainer import StepLog, Trainer
+from llmlib.training.steps import StepLog
+from llmlib.training.trainer import Trainer
+
+# A page's column holds some 80 letters, a phone's half as many: the losses stand first.
+NOTEBOOK_FORMAT = "{desc}  {n_fmt}/{total_fmt} [{elapsed}<{remaining}]"
 
 
 def progress(trainer: Trainer) -> Iterator[StepLog]:
     """The trainer's steps, with a bar that shows the loss, the latest validation
-    loss and tokens a second: in a terminal, or as one line that renews itself in a
-    notebook. Silent elsewhere.
+    loss and tokens a second: in a terminal, or in a notebook as one line that renews
+    itself, without the bar and the losses first. Silent elsewhere.
     """
     notebook = _NotebookLine.of_this_cell()
     with tqdm(
@@ -32,14 +36,15 @@ def progress(trainer: Trainer) -> Iterator[StepLog]:
         file=notebook,
         disable=None if notebook is None else False,  # None: unless it is a terminal
         dynamic_ncols=notebook is None,
+        bar_format=None if notebook is None else NOTEBOOK_FORMAT,
     ) as bar:
-        shown = {}
+        show = bar.set_postfix_str if notebook is None else bar.set_description_str
+        val = ""
         for log in trainer:
-            shown["loss"] = f"{log.loss:.3f}"
             if log.val_loss is not None:
-                shown["val"] = f"{log.val_loss:.3f}"
-            shown["tokens/s"] = f"{log.tokens / log.seconds:,.0f}"
-            bar.set_postfix(shown, refresh=False)
+                val = f", val={log.val_loss:.3f}"
+            speed = f"{log.tokens / log.seconds:,.0f}"
+            show(f"loss={log.loss:.3f}{val}, tokens/s={speed}", refresh=False)
             bar.update()
             yield log
 

@@ -76,3 +76,11 @@ def test_bad_input_is_named():
 def test_without_bertviz_the_page_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "bertviz", None)
     assert MISSING in bertviz_view(MODEL, TOKENIZER, "mr")._repr_html_()
+
+
+def test_views_are_drawn_light_and_follow_a_dark_page():
+    document = frame("model_view")
+    params, _ = json.JSONDecoder().raw_decode(document.split("const params = ")[1])
+    assert params["display_mode"] == "light"
+    assert "background: #fff" not in document
+    assert ".dark body { filter: invert(1) hue-rotate(180deg) }" in document

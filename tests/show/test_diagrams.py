@@ -8,7 +8,8 @@ from llmlib.show.diagrams import plot_model
 
 
 def words(config):
-    return re.findall(r">([^<>]+)</text>", plot_model(config, alt="a model").to_html())
+    drawn = plot_model(config, alt="a model").to_html().partition("</svg>")[0]
+    return re.findall(r">([^<>]+)</text>", drawn)
 
 
 def test_parts_shapes_and_parameters_are_those_of_the_config():
@@ -28,3 +29,13 @@ def test_a_head_of_its_own_has_its_own_count():
     shown = " ".join(words(config))
     assert "shared" not in shown
     assert shown.split().count("400") == 2
+
+
+def test_the_parameters_of_the_drawing_are_all_of_the_model():
+    config = GPTConfig(50, 16, 3, 2, 8, smear=2, embedding_norm=True)
+    counts = [re.fullmatch(r"([0-9,]+)( \+)?", word) for word in words(config)]
+    numbers = [int(count[1].replace(",", "")) for count in counts if count]
+    embedding, last_norm, *block = numbers
+    assert len(block) == 4
+    every = embedding + last_norm + config.n_layer * sum(block)
+    assert every == size_report(config).parameters

@@ -8,13 +8,14 @@ import pytest
 from matplotlib import pyplot
 from matplotlib.figure import Figure
 
+from llmlib.show.narrow import NARROW
 from llmlib.show.picture import Picture, TintedText
 
 EVIL = '</SCRIPT ><img src=x onerror="alert(1)">&'
 
 
 def draw(title: str = "a title", alt: str = "a line that rises") -> Picture:
-    figure = Figure()
+    figure = Figure((4.8, 3.6))
     axes = figure.subplots()
     axes.plot([0, 1], [2, 3], "o--", label="it")
     axes.set(title=title, xlabel="time", ylabel="$5 a piece")
@@ -81,13 +82,60 @@ def test_the_element_fits_its_column():
     root = parse(draw())
     assert "max-width:100%" in root.get("style")
     assert "height:auto" in root.get("style")
-    assert float(root.get("width")) == pytest.approx(6.4 * 96, abs=1)
+    assert float(root.get("width")) == pytest.approx(4.8 * 96, abs=1)
 
 
 def test_no_prolog_no_style_sheet_nothing_from_elsewhere():
     html = draw().to_html()
     assert html.startswith("<svg ")
     assert not re.search(r"<\?xml|<!DOCTYPE|<style|<metadata|https?:|<script", html)
+
+
+def panels(names: list[str]) -> Picture:
+    """Panels side by side, as wide as the book's column."""
+    figure = Figure((7, 3), layout="constrained")
+    for axes, name in zip(figure.subplots(1, len(names)), names, strict=True):
+        axes.set_title(name)
+    return Picture(figure, "panels")
+
+
+def widths(picture: Picture) -> list[float]:
+    root = parse(picture)
+    return [float(svg.get("viewBox").split()[2]) / 72 for svg in root.iter("svg")]
+
+
+def test_a_phone_gets_a_drawing_of_its_own_and_a_page_shows_one_of_both():
+    picture = panels(["one", "two"])
+    assert widths(picture) == pytest.approx([7, NARROW])
+    wide, narrow = parse(picture).findall("div")
+    assert "style" not in wide.attrib
+    assert narrow.get("style") == "display:none"
+    for part in (wide, narrow):
+        (svg,) = part
+        assert (svg.get("role"), svg.get("aria-label")) == ("img", "panels")
+        assert {"one", "two"} <= set(words(svg))
+    assert picture.figure.get_figwidth() == 7
+    assert panels(["one", "two"]).to_html() == picture.to_html()
+
+
+def test_where_words_would_touch_or_be_cut_a_phone_gets_the_wide_drawing():
+    assert widths(panels(["a name of twenty-five"] * 3)) == [7]
+    figure = Figure((7, 3))
+    figure.text(0.4, 0.5, "a name that is as long as half of the width")
+    assert widths(Picture(figure, "a name")) == [7]
+
+
+def test_labels_of_ticks_outside_the_axes_do_not_count():
+    picture = panels(["a", "b"])
+    for axes in picture.figure.axes:
+        axes.set_xticks([0, 1, 50, 51], ["first", "last", "far away", "further away"])
+        axes.set_xlim(0, 1)
+    assert widths(picture) == pytest.approx([7, NARROW])
+
+
+def test_a_drawing_for_a_phone_may_be_given():
+    wide, narrow = Figure((7, 3)), Figure((3, 3))
+    assert widths(Picture(wide, "both", narrow)) == [7, 3]
 
 
 def test_the_same_picture_gives_the_same_bytes():
@@ -169,6 +217,11 @@ def test_a_tinted_text_holds_every_piece_with_its_bits():
     depths = [re.findall(r"([\d.]+)%", style)[0] for _, style, _ in page.spans[:4]]
     assert depths == ["6", "50", "100", "0"]
     assert all("rgba(" in style for _, style, _ in page.spans)
+
+
+def test_only_a_tinted_text_with_more_than_full_ink_says_or_more():
+    assert "or more" not in TintedText(("a",), (1.0,), "a share", 1, "share").to_html()
+    assert "or more" in TintedText(("a",), (8.1,), "a letter", 8).to_html()
 
 
 def test_a_tinted_text_has_one_surprisal_a_piece():

@@ -11,8 +11,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.colors import to_hex, to_rgb
 
 from llmlib.show import look, plots
+from llmlib.show.grids import plot_grid
 from llmlib.show.picture import Picture
 
 EVIL = "</SCRIPT ><img src=x onerror=alert(1)>"
@@ -20,8 +22,13 @@ SQUARE = np.array([[0.0, 0.0], [9.0, 8.0], [9.0, 0.0], [0.0, 8.0]])
 CAUSAL = torch.tril(torch.ones(4, 4)) / torch.arange(1, 5)[:, None]
 
 
+def wide(picture: Picture) -> ElementTree.Element:
+    """The drawing for a page that is not a phone's."""
+    return next(ElementTree.fromstring(picture.to_html()).iter("svg"))
+
+
 def words(picture: Picture) -> list[str]:
-    return [e.text for e in ElementTree.fromstring(picture.to_html()).iter("text")]
+    return [e.text for e in wide(picture).iter("text")]
 
 
 def every_plot() -> dict[str, Picture]:
@@ -44,7 +51,7 @@ def every_plot() -> dict[str, Picture]:
 def test_every_plot_is_well_formed_labelled_escaped_and_repeatable(name):
     picture = every_plot()[name]
     html = picture.to_html()
-    root = ElementTree.fromstring(html)
+    root = wide(picture)
     assert root.get("aria-label") == EVIL
     assert html == every_plot()[name].to_html()
     assert "http" not in html
@@ -181,10 +188,43 @@ def test_a_weight_of_zero_lets_the_page_through():
     assert look.ink()(1.0)[3] == 1
 
 
+def test_attention_turns_only_names_that_do_not_fit():
+    def angles(tokens: list[str]) -> list[float]:
+        weights = np.eye(len(tokens))
+        (axes, _) = plots.plot_attention(weights, tokens, alt="m").figure.axes
+        return [label.get_rotation() for label in axes.get_xticklabels()]
+
+    assert angles(["the", "fox", "saw"]) == [0, 0, 0]
+    assert angles([*"abcdefghijk", "a long one"]) == [0] * 11 + [90]
+    assert angles(["a long one", "another one"] * 6) == [90] * 12
+
+
+def test_a_map_of_few_tokens_is_small_and_framed():
+    few, many = (
+        plots.plot_attention(np.eye(n), ["a"] * n, alt="m").figure for n in (3, 12)
+    )
+    assert few.get_figwidth() < many.get_figwidth()
+    assert few.get_figheight() < many.get_figheight() / 1.5
+    assert all(spine.get_visible() for spine in few.axes[0].spines.values())
+
+
 @pytest.mark.parametrize("shape", [(4,), (4, 3), (2, 2, 4, 4), (5, 5)])
 def test_attention_of_another_shape_is_refused(shape):
     with pytest.raises(ValueError, match=r"do not fit 4 tokens; allowed: \(4, 4\)"):
         plots.plot_attention(np.ones(shape), list("abcd"), alt="maps")
+
+
+@pytest.mark.parametrize(
+    ("page", "text"), [("#ffffff", "#222832"), ("#14181e", "#ced6dd")]
+)
+def test_numbers_of_a_grid_stand_out_from_every_strength_of_ink(page, text):
+    picture = plot_grid(np.ones((1, 1)), ["a"], ["b"], alt="one")
+    (image,) = picture.figure.axes[0].images
+    for share in np.linspace(0, 1, 21):
+        ink = np.array(image.cmap(image.norm(share)))
+        behind = ink[3] * ink[:3] + (1 - ink[3]) * np.array(to_rgb(page))
+        light, dark = sorted((luminance(to_hex(behind)), luminance(text)), reverse=True)
+        assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
 
 
 def test_next_tokens_are_the_likeliest_and_the_rest_is_counted():
@@ -206,7 +246,7 @@ def test_bars_show_means_and_each_run():
     picture = plots.plot_bars(
         {"b": [2.0, 3.0], "c": 1}, unit="bits", floor=0.5, alt="bars"
     )
-    assert {"b", "c", "2.500", "1.000", "bits"} <= set(words(picture))
+    assert {"b", "c", "mean 2.500", "1.000", "bits"} <= set(words(picture))
     assert any("the floor" in word for word in words(picture))
     dots = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
     assert [dot.get_xdata().tolist() for dot in dots] == [[2.0, 3.0]]
@@ -230,11 +270,24 @@ def test_the_embedding_is_its_principal_components():
 
 
 def test_labels_of_the_embedding_do_not_lie_on_one_another():
-    vectors = np.array([[0.0, 0.0], [1e-6, 0.0], [5.0, 5.0], [9.0, 1.0]])
-    shown = words(plots.plot_embedding(vectors, ["one", "two", "tre", "for"], alt="x"))
-    assert "one" in shown
-    assert "two" not in shown
-    assert {"tre", "for"} <= set(shown)
+    vectors = np.array([[0.0, 0.0], *[[1e-6, 0.0]] * 9, [5.0, 5.0], [9.0, 1.0]])
+    names = ["one", *["two"] * 8, "last", "tre", "for"]
+    shown = words(plots.plot_embedding(vectors, names, alt="x"))
+    assert {"one", "two", "tre", "for"} <= set(shown)
+    assert "last" not in shown
+
+
+def test_labels_of_the_embedding_avoid_points():
+    """The second point lies where the first one's label would stand."""
+    points = np.array([[0.0, 0.0], [0.3, 0.12], [9.0, 6.0], [-9.0, -6.0]])
+    figure, axes = look.start(4)
+    axes.plot(*points.T, "o", markersize=4)
+    look.label_points(figure, axes, points, ["first"] + ["b"] * 3)
+    dots = axes.transData.transform(points)
+    for text in axes.texts:
+        assert not text.get_window_extent().count_contains(dots)
+        assert axes.bbox.containsx(text.get_window_extent().x0)
+    assert len(axes.texts) == 4
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 2), (4, 1)])

@@ -49,8 +49,11 @@ def test_a_notebook_keeps_one_line(make_trainer, monkeypatch):
     )
     monkeypatch.setattr(IPython, "get_ipython", lambda: SimpleNamespace(kernel=True))
     monkeypatch.setattr(IPython.display, "display", lambda *_, **__: cell)
-    list(progress(make_trainer()))
+    logs = list(progress(make_trainer()))
+    losses = f"loss={logs[-1].loss:.3f}, val={logs[-1].val_loss:.3f}, tokens/s="
+    assert shown[-1].startswith(losses)
     assert "8/8" in shown[-1]
+    assert len(shown[-1]) <= 70
     assert not any("\n" in line or "\r" in line for line in shown)
 
 

@@ -3,7 +3,7 @@
 
 import { openModel } from "./client.js";
 import { debounced, html, newId, percent, quoted } from "./dom.js";
-import { HeadMaps, shade } from "./head_maps.js";
+import { HeadMaps, shades } from "./head_maps.js";
 import { sourceOf } from "./source.js";
 import { TokenText } from "./tokens.js";
 import { sentence, show, titleOf } from "./view.js";
@@ -121,8 +121,9 @@ class AttentionExplorer {
   look(i) {
     if (!this.seen || i < 0) return;
     const row = this.maps.row(i);
+    const shade = shades(row);
     this.tokens.tokens.forEach(({ span }, k) => {
-      span.style.setProperty("--shade", shade(row[k]).toFixed(3));
+      span.style.setProperty("--shade", shade[k].toFixed(3));
       span.classList.toggle("later", k > i);
     });
     this.maps.mark(i);

@@ -9,6 +9,15 @@ const HEIGHT = 0.72; // of the width
 const MARGIN = { left: 14, right: 46, top: 14, bottom: 14 };
 const LETTER = 7.2; // pixels of a label's letter, and its height
 const LINE = 13;
+const DOT = 4; // the radius of a point, with some air
+// Where a label can stand beside its point, the best place first: how far right of it and
+// below it, by which of its sides, and the share of its width that lies left of there.
+const SPOTS = [
+  { x: 6, y: 0, anchor: "start", share: 0 },
+  { x: -6, y: 0, anchor: "end", share: 1 },
+  { x: 0, y: -11, anchor: "middle", share: 0.5 },
+  { x: 0, y: 11, anchor: "middle", share: 0.5 },
+];
 
 export function render({ model, el }) {
   return show(new EmbeddingMap(model), el);
@@ -58,7 +67,7 @@ class EmbeddingMap {
         this.choose(this.labels.findIndex((label) => label === word || label === `·${word}`));
       },
     });
-    return html("span", {}, html("label", { for: input.id }, "find a token "), input, list);
+    return html("span", {}, html("label", { for: input.id }, "find a token"), " ", input, list);
   }
 
   /** One radio button a stage, where there are several. */
@@ -100,7 +109,7 @@ class EmbeddingMap {
     this.places.forEach(([x, y], i) => {
       this.points[i].style.transform = `translate(${x}px, ${y}px)`;
     });
-    this.shown = labelsThatFit(this.places, this.labels);
+    this.shown = spotsThatFit(this.places, this.labels, width, this.height);
     const shares = this.stage.shares.map(percent);
     this.axes.textContent = `across: ${shares[0]} of the variance, up: ${shares[1]}`;
     this.#mark();
@@ -132,9 +141,12 @@ class EmbeddingMap {
     this.plot.classList.toggle("still", prefersStillness());
   }
 
-  /** Writes these labels apart from each other, and all others beside their points. */
+  /** Writes these labels apart from each other, and all others where they have room. */
   #label(members) {
-    for (const point of this.points) place(point.lastChild, 6, 0, "start");
+    this.points.forEach((point, i) => {
+      const { x, y, anchor } = this.shown.get(i) ?? SPOTS[0];
+      place(point.lastChild, x, y, anchor);
+    });
     const rising = members.sort((a, b) => this.places[a][1] - this.places[b][1]);
     const heights = rising.map((i) => this.places[i][1]);
     spread(heights, LINE, this.height - LINE / 2).forEach((y, k) => {
@@ -178,17 +190,32 @@ function fit(points, width, height) {
   return points.map(([a, b]) => [x(a), y(b)]);
 }
 
-/** Which labels can be written without lying on one that is there already. */
-function labelsThatFit(places, labels) {
-  const taken = [];
-  const shown = new Set();
-  places.forEach(([x, y], i) => {
-    const box = { left: x - 4, right: x + 8 + LETTER * labels[i].length, y };
-    const apart = ({ left, right, y: at }) =>
-      box.left > right || box.right < left || Math.abs(y - at) > LINE;
-    if (!taken.every(apart)) return;
-    taken.push(box);
-    shown.add(i);
+/** The spots of the labels that can be written without lying on a point, on another label
+ * or beyond the picture, by their numbers. */
+function spotsThatFit(places, labels, width, height) {
+  const taken = places.map(([x, y]) =>
+    ({ left: x - DOT, right: x + DOT, top: y - DOT, bottom: y + DOT }));
+  const inside = ({ left, right, top, bottom }) =>
+    left >= 0 && right <= width && top >= 0 && bottom <= height;
+  const shown = new Map();
+  places.forEach((place, i) => {
+    const spot = SPOTS.find((each) => {
+      const box = boxOf(labels[i], place, each);
+      return inside(box) && taken.every((other) => apart(box, other));
+    });
+    if (!spot) return;
+    taken.push(boxOf(labels[i], place, spot));
+    shown.set(i, spot);
   });
   return shown;
 }
+
+function boxOf(label, [x, y], spot) {
+  const wide = LETTER * label.length;
+  const left = x + spot.x - spot.share * wide;
+  const top = y + spot.y - LINE / 2;
+  return { left, right: left + wide, top, bottom: top + LINE };
+}
+
+const apart = (a, b) =>
+  a.left > b.right || a.right < b.left || a.top > b.bottom || a.bottom < b.top;

@@ -4,9 +4,10 @@
 import { html, percent, svg, visible } from "./dom.js";
 
 const INK = [42, 134, 200]; // the book's blue; weights are its opacity, so both modes fit
-const SIDE = 300; // of the enlarged map, and the room for its labels
-const ROOM = 86;
-const LABEL = 10; // characters of a label
+const SIDE = 230; // of the enlarged map, and the room for its labels
+const ROOM = 80;
+const LABEL = 10; // characters of a label, and the pixels of its letters
+const LETTERS = { least: 10.5, most: 12 };
 
 export class HeadMaps {
   constructor({ onchoose }) {
@@ -43,7 +44,8 @@ export class HeadMaps {
       const best = row.indexOf(Math.max(...row));
       line.style.top = `${(100 * i) / length}%`;
       line.style.height = `${100 / length}%`;
-      most.textContent = `${short(pieces[best])} ${percent(row[best])}`;
+      most.replaceChildren(
+        html("span", { class: "name" }, short(pieces[best])), ` ${percent(row[best])}`);
     }
     this.line.setAttribute("y", ROOM + (i * SIDE) / length);
     this.line.setAttribute("height", SIDE / length);
@@ -98,12 +100,12 @@ export class HeadMaps {
     const canvas = document.createElement("canvas");
     drawMap(canvas, this.#weights(layer, head), length);
     const cell = SIDE / length;
-    const every = Math.ceil(9 / cell); // labels that have room
+    const every = Math.ceil(LETTERS.least / cell); // labels that have room
     const labels = pieces.flatMap((piece, i) => {
       if (i % every) return [];
       const middle = ROOM + (i + 0.5) * cell;
       const look = {
-        "dominant-baseline": "central", "font-size": Math.min(12, Math.max(8, cell * every)),
+        "dominant-baseline": "central", "font-size": Math.min(LETTERS.most, cell * every),
       };
       const left = { x: ROOM - 5, y: middle, "text-anchor": "end" };
       const above = { transform: `translate(${middle} ${ROOM - 5}) rotate(-90)` };
@@ -114,7 +116,8 @@ export class HeadMaps {
     const square = { x: ROOM, y: ROOM, width: SIDE, height: SIDE };
     const name = `Layer ${layer}, head ${head}: each row looks at the columns`;
     this.large.replaceChildren(
-      html("p", { class: "heading", "aria-hidden": "true" }, name),
+      html("p", { class: "heading" }, html("span", { "aria-hidden": "true" }, name),
+        "; full blue is a row’s largest weight"),
       svg("svg", { viewBox: `0 0 ${whole} ${whole}`, role: "img", "aria-label": name },
         svg("image", { href: canvas.toDataURL(), ...square }), svg("rect", square),
         this.line, ...labels));
@@ -125,12 +128,19 @@ function drawMap(canvas, weights, length) {
   canvas.width = canvas.height = length;
   const context = canvas.getContext("2d");
   const image = context.createImageData(length, length);
-  weights.forEach((weight, i) => image.data.set([...INK, 255 * shade(weight)], 4 * i));
+  for (let start = 0; start < weights.length; start += length) {
+    shades(weights.subarray(start, start + length))
+      .forEach((shade, k) => image.data.set([...INK, 255 * shade], 4 * (start + k)));
+  }
   context.putImageData(image, 0, 0);
 }
 
-/** How dark a weight is drawn: small ones can be seen too. */
-export const shade = (weight) => weight ** 0.7;
+/** How deep the weights of a row are drawn: its largest in full, so that a row that looks
+ * at many tokens can be seen as well, and small ones deeper than they are. */
+export function shades(row) {
+  const largest = Math.max(...row);
+  return row.map((weight) => (weight / largest) ** 0.7);
+}
 
 function short(piece) {
   const label = visible(piece);

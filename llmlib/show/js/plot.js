@@ -29,9 +29,10 @@ export class Plot {
     this.places = places;
     const levels = Object.entries(baselines);
     const ends = curves.map(({ name, points }, i) =>
-      ({ name, y: points.at(-1)[1], kind: `curve${i % KINDS}` }));
-    for (const [name, y] of levels) ends.push({ name, y, kind: "level" });
-    if (floor !== null) ends.push({ name: "the floor", y: floor, kind: "level" });
+      ({ name, x: points.at(-1)[0], y: points.at(-1)[1], kind: `curve${i % KINDS}` }));
+    const last = places.at(-1);
+    for (const [name, y] of levels) ends.push({ name, x: last, y, kind: "level" });
+    if (floor !== null) ends.push({ name: "the floor", x: last, y: floor, kind: "level" });
     const longest = Math.max(...ends.map(({ name }) => name.length));
     this.#scale(width - Math.min(width * 0.36, 16 + LETTER * longest), ends, curves, floor);
     this.marks = svg("g", { class: "marks" });
@@ -120,18 +121,26 @@ export class Plot {
     return svg("polyline", { class: `line curve${i % KINDS}`, points: path.join(" ") });
   }
 
-  /** Names right of where their lines end, apart, each tied to its end. */
+  /** Names right of where their lines end; of one that ends early, within the axes, where
+   * they have the room. */
   #names(ends) {
+    const early = ({ name, x }) => this.x(x) + 16 + LETTER * name.length < this.right;
+    return [
+      ...this.#tied(ends.filter(early), (x) => this.x(x)),
+      ...this.#tied(ends.filter((end) => !early(end)), () => this.right),
+    ];
+  }
+
+  /** Names apart from each other, each tied to its line's end. */
+  #tied(ends, edge) {
     const sorted = ends.map((end) => ({ ...end, from: this.y(end.y) }))
       .sort((a, b) => a.from - b.from);
-    spread(sorted.map(({ from }) => from), GAP, BASE).forEach((at, i) => {
-      sorted[i].at = at;
-    });
-    return sorted.flatMap(({ name, kind, from, at }) => [
+    const heights = spread(sorted.map(({ from }) => from), GAP, BASE);
+    return sorted.flatMap(({ name, x, kind, from }, i) => [
       svg("path", {
-        class: `tie ${kind}`, d: `M${this.right + 2} ${from}L${this.right + 10} ${at}`,
+        class: `tie ${kind}`, d: `M${edge(x) + 2} ${from}L${edge(x) + 10} ${heights[i]}`,
       }),
-      svg("text", { x: this.right + 13, y: at, dy: "0.32em" }, name),
+      svg("text", { x: edge(x) + 13, y: heights[i], dy: "0.32em" }, name),
     ]);
   }
 
@@ -170,13 +179,14 @@ function decades(low, high) {
     .filter((value) => value >= low && value <= high);
 }
 
-/** Round numbers from low to high, about n of them. */
+/** Round numbers from low to high, about n of them, and no fewer than three. */
 function ticks(low, high, n) {
   const rough = (high - low) / Math.max(n, 1) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((m) => m * power >= rough);
   const first = Math.ceil(low / step);
   const count = Math.floor(high / step + 1e-9) - first + 1;
+  if (count < 3 && high > low) return ticks(low, high, n + 1);
   return Array.from({ length: Math.max(count, 0) }, (_, i) => (first + i) * step);
 }
 
