@@ -11,6 +11,8 @@ BODY = [
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     # A role that ARIA has retired, within a list that wants items.
     (r'role="doc-biblioentry"', 'role="listitem"'),
+    # An option of a command: a phone may break longer names, but not after its dashes.
+    (r'<span class="pre">(?=-[^<]{1,30}</span>)', '<span class="pre option">'),
     # A space that stands within the link of a solution's title, where it is underlined.
     (r'(<p class="admonition-title">[^<]+)(<a [^>]*>) ', r"\1 \2"),
 ]

@@ -7,7 +7,6 @@ pages are written again when it changes, but nothing is executed.
 """
 
 import hashlib
-from operator import itemgetter
 from pathlib import Path
 
 from docutils import nodes
@@ -20,13 +19,13 @@ BROWSERS = (".js", ".css")
 
 def setup(app: Sphinx) -> None:
     """Names the cache after the code, ends each executed page with the time it took, and
-    keeps the table of these times short.
+    makes a short table of these times.
     """
     app.add_config_value("code_digest", code_digest(ROOT), "env")
     app.add_config_value("page_digest", page_digest(ROOT), "html")
     app.connect("config-inited", name_cache)
     app.connect("doctree-resolved", add_execution_time)
-    app.connect("doctree-resolved", keep_names_and_times)
+    app.connect("doctree-resolved", tell_names_and_times)
 
 
 def code_digest(root: Path) -> str:
@@ -66,20 +65,31 @@ def add_execution_time(app: Sphinx, doctree: nodes.document, docname: str) -> No
         doctree.append(nodes.paragraph("", sentence, classes=["execution-time"]))
 
 
-def keep_names_and_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Leaves the pages and their times in the table of all executions, which is too wide
-    for a phone otherwise.
+def tell_names_and_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Makes of the table of all executions one of the pages' titles and their times, the
+    longest first.
     """
-    if "has_exec_table" not in app.env.nb_metadata[docname]:  # type: ignore[attr-defined]
+    metadata = app.env.nb_metadata  # type: ignore[attr-defined]
+    if "has_exec_table" not in metadata[docname]:
         return
-    # Its columns: the page, when it ran, by which method, for how long, and how it ended.
-    page_and_time = itemgetter(0, 3)
     for table in doctree.findall(nodes.table):
-        group = table.next_node(nodes.tgroup)
-        group["cols"] = 2
-        columns = list(group.findall(nodes.colspec))
-        for column in columns:
-            if column not in page_and_time(columns):
-                group.remove(column)
-        for row in list(table.findall(nodes.row)):
-            row[:] = page_and_time(row.children)
+        # Its columns: the page, when it ran, by which method, for how long, how it ended.
+        keep_columns(table, 0, 3)
+        body = table.next_node(nodes.tbody)
+        runs = {row: metadata[row[0].astext()]["exec_data"] for row in body}
+        body[:] = sorted(runs, key=lambda row: -(runs[row]["runtime"] or 0))
+        for row in body:
+            path = row.next_node(nodes.Text)
+            path.parent.replace(path, nodes.Text(app.env.titles[path].astext()))
+
+
+def keep_columns(table: nodes.table, *kept: int) -> None:
+    """Leaves these columns; all of them would be too wide for a phone."""
+    group = table.next_node(nodes.tgroup)
+    group["cols"] = len(kept)
+    columns = list(group.findall(nodes.colspec))
+    for column in columns:
+        if column not in [columns[i] for i in kept]:
+            group.remove(column)
+    for row in list(table.findall(nodes.row)):
+        row[:] = [row[i] for i in kept]

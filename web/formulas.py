@@ -55,13 +55,35 @@ def add_style(
 
 
 def render_page(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Renders all formulas of a page in one call, before they are written one by one."""
+    """Renders all formulas of a page in one call, before they are written one by one, and
+    ties those within sentences to their punctuation.
+    """
     found = [*doctree.findall(nodes.math), *doctree.findall(nodes.math_block)]
     problems = render(formula(node) for node in found)
     for node in found:
         if formula(node) in problems:
             message = "KaTeX cannot read a formula: %s"
             logger.warning(message, problems[formula(node)], location=node)
+        if isinstance(node, nodes.math):
+            tie(node)
+
+
+def tie(node: nodes.math) -> None:
+    """Puts a formula and what stands beside it without a space into a word, so that no line
+    begins with its full stop.
+    """
+    parent, at = node.parent, node.parent.index(node)
+    first, end = at, at + 1
+    if first and isinstance(parent[first - 1], nodes.Text):
+        first -= 1
+    if end < len(parent) and isinstance(parent[end], nodes.Text):
+        end += 1
+    before, after = "".join(parent[first:at]), "".join(parent[at + 1 : end])
+    head, tail = re.split(r"\s", before)[-1], re.split(r"\s", after)[0]
+    word = nodes.inline("", "", classes=["unbroken"])
+    word += [nodes.Text(head), node, nodes.Text(tail)]
+    space, rest = before.removesuffix(head), after.removeprefix(tail)
+    parent[first:end] = [nodes.Text(space), word, nodes.Text(rest)]
 
 
 def formula(node: nodes.Element) -> Formula:

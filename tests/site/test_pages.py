@@ -107,6 +107,22 @@ def test_a_wide_screen_needs_no_sideways_scrolling(seen):
     assert overflow(seen.page) <= 0
 
 
+UNFOLD = """() => {
+    for (const fold of document.querySelectorAll("details")) fold.open = true;
+    for (const fold of document.querySelectorAll(".toggle-hidden"))
+        fold.classList.remove("toggle-hidden");
+}"""
+SCROLLED = """() => [...document.querySelectorAll("article pre")]
+    .filter((pre) => pre.scrollWidth > pre.clientWidth)
+    .map((pre) => Math.max(...pre.textContent.split("\\n").map((line) => line.length)))
+"""
+
+
+def test_a_line_of_88_characters_fits_a_wide_screen(seen):
+    seen.page.evaluate(UNFOLD)
+    assert [length for length in seen.page.evaluate(SCROLLED) if length <= 88] == []
+
+
 def test_axe_finds_nothing_in_dark_colours(visit, address):
     with visit(address, scheme="dark") as dark:
         theme = dark.page.evaluate("document.documentElement.dataset.theme")

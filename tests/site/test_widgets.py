@@ -518,8 +518,31 @@ def test_the_attention_explorer_shows_what_heads_do(show, folder, model, tokeniz
         shades = page.locator(".attention .token").evaluate_all(
             "spans => spans.map(s => Number(s.style.getPropertyValue('--shade')))"
         )
-        assert shades == pytest.approx((row**0.7).tolist(), abs=2e-3)
+        relative = row / row.max()
+        assert shades == pytest.approx((relative**0.7).tolist(), abs=2e-3)
         tokens.press("ArrowRight")
+
+
+@pytest.mark.parametrize("width", [360, 700])
+def test_a_heads_share_is_never_cut_off(show, width):
+    words = WordTokenizer.train("extraordinarily long hippopotamuses remembered")
+    shape = {"block_size": 8, "n_layer": 1, "n_head": 4, "n_embd": 16}
+    model = GPT(GPTConfig(vocab_size=words.vocab_size, **shape))
+    text = "extraordinarily long hippopotamuses remembered"
+    page = show(
+        AttentionExplorer(model.eval(), words, text),
+        viewport={"width": width, "height": 800},
+    )
+    ends = """cards => cards.map(card => {
+      const share = document.createRange();
+      share.selectNode(card.querySelector(".most").lastChild);
+      const { right } = share.getBoundingClientRect();
+      return [right, card.getBoundingClientRect().right];
+    })"""
+    cards = page.locator(".attention .heads button")
+    expect(cards).to_have_count(4)
+    for share, card in cards.evaluate_all(ends):
+        assert share < card
 
 
 def test_the_attention_explorer_reads_the_readers_text(show, model, tokenizer):
@@ -643,6 +666,42 @@ def test_the_map_is_read_by_keys_by_mouse_and_by_name(show, model, tokenizer):
     expect(status).to_have_text(nearest(0, order[0]))
     plot.press("ArrowRight")
     expect(status).to_have_text(nearest(0, order[1]))
+
+
+@pytest.mark.parametrize("width", [390, 900])
+def test_labels_of_the_map_lie_on_no_point_and_on_no_label(show, width):
+    words = [f" {a}{b}" for a in LETTERS[:8] for b in LETTERS[:8]]
+    tokenizer = WordTokenizer.train("".join(words * 2))
+    torch.manual_seed(0)
+    shape = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 16}
+    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **shape))
+    page = show(
+        EmbeddingMap(model, tokenizer, words),
+        reduced_motion="reduce",
+        viewport={"width": width, "height": 800},
+    )
+    boxes = """elements => elements.map(e => {
+      const { left, right, top, bottom } = e.getBoundingClientRect();
+      return [left, right, top + (bottom - top) / 4, bottom - (bottom - top) / 4];
+    })"""
+    labels = page.locator(".embedding .labelled text").evaluate_all(boxes)
+    points = page.locator(".embedding circle:not(.catch)").evaluate_all(boxes)
+    assert len(labels) > 10
+    for i, (left, right, top, bottom) in enumerate(labels):
+        for other in [*labels[:i], *points]:
+            across = left < other[1] and other[0] < right
+            assert not (across and top < other[3] and other[2] < bottom)
+
+
+def test_a_curve_that_ends_early_is_named_where_it_ends(show):
+    curves = {"short": [(0, 4.0), (160, 2.0)], "long": [(0, 3.0), (1750, 1.0)]}
+    page = show(LossCurve(curves), viewport={"width": 390, "height": 800})
+    texts = page.locator(".loss svg text")
+    short, long = (texts.get_by_text(name).bounding_box() for name in curves)
+    assert short["x"] < 120
+    assert long["x"] > 250
+    across = [t for t in texts.all_text_contents() if t in ("500", "1,000", "1,500")]
+    assert len(across) == 3
 
 
 def test_the_curve_is_read_by_keys_and_by_mouse(show):

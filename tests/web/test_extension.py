@@ -5,7 +5,9 @@ import re
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from pybtex.database import parse_string
 
+from web.bibliography import AuthorYear
 from web.corrections import correct
 from web.execution import code_digest, page_digest
 from web.repository import web_address
@@ -50,10 +52,10 @@ def test_remotes_become_web_addresses(remote, page):
     assert web_address(remote) == page
 
 
-def write(folder, code):
-    """A book of one page, which runs the code."""
-    cells = [new_markdown_cell("# A page"), new_code_cell(code)]
-    nbformat.write(new_notebook(cells=cells), folder / "index.ipynb")
+def write(folder, code, title="A page", name="index"):
+    """A book with a page that runs the code."""
+    cells = [new_markdown_cell(f"# {title}"), new_code_cell(code)]
+    nbformat.write(new_notebook(cells=cells), folder / f"{name}.ipynb")
     return folder
 
 
@@ -66,6 +68,7 @@ def test_a_page_that_raises_fails_the_build_and_is_named(build, tmp_path):
 
 def test_a_page_that_runs_is_built_with_its_output_and_its_time(build, tmp_path):
     (tmp_path / "times.md").write_text("# Times\n\n```{nb-exec-table}\n```\n")
+    write(tmp_path, "import time\ntime.sleep(2)", title="A long page", name="long")
     run = build(write(tmp_path, "print(6 * 7)"))
     assert run.returncode == 0, run.stdout + run.stderr
     page = (tmp_path / "_build" / "html" / "index.html").read_text("utf-8")
@@ -75,8 +78,23 @@ def test_a_page_that_runs_is_built_with_its_output_and_its_time(build, tmp_path)
     columns = re.findall(r"<th\b[^>]*>(.*?)</th>", times)
     assert [re.sub("<.*?>", "", c) for c in columns] == ["Document", "Run Time (s)"]
     cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<td>.*?</td>", times)]
-    assert [cells[0], len(cells)] == ["index", 2]
-    assert float(cells[1]) > 0
+    assert cells[::2] == ["A long page", "A page"]
+    assert float(cells[1]) > float(cells[3]) > 0
+
+
+def test_entries_are_labelled_as_the_text_cites_them():
+    authors = [
+        r"Lebr{\'o}n, F.",
+        "Li, A. and de Jong, B.",
+        "Su, J. and Lu, Y. and Bo, W.",
+    ]
+    entries = [
+        f"@misc{{k{i}, author = {{{names}}}, title = {{T}}, year = {{2021}}}}"
+        for i, names in enumerate(authors)
+    ]
+    bibliography = parse_string("\n".join(entries), "bibtex")
+    labels = AuthorYear().format_labels(list(bibliography.entries.values()))
+    assert list(labels) == ["Lebrón, 2021", "Li and de Jong, 2021", "Su et al., 2021"]
 
 
 def test_no_space_is_part_of_a_link_in_a_title():

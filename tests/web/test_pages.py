@@ -16,6 +16,8 @@ INDEX = rf"""
 
 The first "paragraph" describes `{EVIL}`, and $e^x$.
 
+For ($n$), and $m$-grams: `llmlib generate --temperature`
+
 $$
 \text{{loss}} = -\ln p
 $$ (loss)
@@ -134,6 +136,19 @@ def test_formulas_are_rendered_and_numbered(book):
     first, second = re.findall(r'href="#(equation-\w+)">\((\d)\)</a>', page)
     assert (first[1], second[1]) == ("1", "2")
     assert all(f'id="{target}"' in page for target, _ in (first, second))
+
+
+def test_a_formula_is_one_word_with_its_punctuation(book):
+    page = read(book, "index.html")
+    assert page.count('<span class="unbroken">') == 3
+    assert '<span class="unbroken">(<span class="math">' in page
+    assert all(f"</span>{tail}</span>" in page for tail in (".", "),", "-grams:"))
+
+
+def test_an_option_of_a_command_has_a_class_of_its_own(book):
+    page = read(book, "index.html")
+    assert '<span class="pre option">--temperature</span>' in page
+    assert page.count("pre option") == 1
 
 
 def test_widgets_are_their_html_and_their_models_are_there(book):
