@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 BOOK = Path(__file__).resolve().parents[2] / "book"
 REFERENCE = r"\{(?:numref|eq)\}`(?:[^`<]*<)?([^`<>]+)>?`"
+DRAWING = r"(?m)^(?:chart = )?(?:plot_|draw|AttentionExplorer|bertviz_view)\w*\("
 
 
 def pages():
@@ -57,6 +58,26 @@ def test_the_rule_finds_what_it_is_for():
     assert faults([page, page]) == {"fig-a", "eq-b"}
     lost = new_notebook(cells=[new_markdown_cell("{numref}`fig-c` $$ y $$ (eq-d)")])
     assert faults([page, lost]) == {"fig-c", "eq-d"}
+
+
+def without_caption(notebooks):
+    """Cells that draw something and do not say what: no caption, no name."""
+    cells = [cell for nb in notebooks for cell in nb.cells if cell.cell_type == "code"]
+    drawing = [cell for cell in cells if re.search(DRAWING, cell.source)]
+    return [c.source for c in drawing if "figure" not in c.metadata.get("mystnb", {})]
+
+
+def test_every_picture_has_a_caption():
+    assert without_caption(pages()) == []
+
+
+def test_the_rule_of_captions_finds_what_it_is_for():
+    figure = {"mystnb": {"figure": {"name": "fig-a", "caption": "Bars."}}}
+    calls = ["plot_bars(", "chart = plot_bars(", 'draw_growth("', "bertviz_view(model)"]
+    bare = new_notebook(cells=[new_code_cell(call) for call in calls])
+    assert without_caption([bare]) == calls
+    named = [new_code_cell(call, metadata=figure) for call in calls]
+    assert without_caption([new_notebook(cells=named)]) == []
 
 
 def test_most_chapters_number_their_figures():
