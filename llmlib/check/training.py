@@ -3,25 +3,28 @@
 import math
 
 from llmlib.check.checking import Check
-from llmlib.training.schedules import cosine
+from llmlib.training.schedules import trapezoid
 
-WARMUP, LAST = 10, 100
+WARMUP, FALLS, LAST = 10, 40, 100
 
 
 def right(step: int) -> float:
-    """Ten steps of warm-up, then half a cosine down to zero at step 100."""
-    return cosine(step, warmup_iters=WARMUP, max_iters=LAST)
+    """Ten steps of warm-up, level up to step 40, then a straight line to zero at step
+    100.
+    """
+    cooldown = (LAST - FALLS) / LAST
+    return trapezoid(step, warmup_iters=WARMUP, max_iters=LAST, cooldown=cooldown)
 
 
 def then(step: int, value: float) -> float:
-    """The warm-up, and after it some value."""
-    return right(step) if step < WARMUP else value
+    """The warm-up, and after it some value, but never above one."""
+    return right(step) if step < WARMUP else min(1.0, value)
 
 
 SCHEDULE = Check(
-    "warm-up and cosine",
+    "trapezoid",
     right=right,
-    cases=lambda: [(step,) for step in (0, 4, 9, 10, 33, 55, 80, 99)],
+    cases=lambda: [(step,) for step in (0, 4, 9, 10, 33, 40, 41, 55, 70, 80, 99)],
     mistakes=[
         (
             "The first step has the rate zero and does nothing: count from step + 1.",
@@ -37,22 +40,27 @@ SCHEDULE = Check(
             lambda s: right(s) if s >= WARMUP else 1.0,
         ),
         (
-            "The cosine begins at step 0: when the warm-up ends it is already lower.",
-            lambda s: then(s, (1 + math.cos(math.pi * s / LAST)) / 2),
+            "The rate never falls.",
+            lambda s: then(s, 1.0),
         ),
         (
-            "That is a whole wave: the rate goes up again. Half a cosine ends at pi.",
+            "It falls from the end of the warm-up on: it should be level up to step 40.",
+            lambda s: then(s, (LAST - s) / (LAST - WARMUP)),
+        ),
+        (
+            "It is level up to step 60 and falls in 40 steps: the other way round.",
+            lambda s: then(s, (LAST - s) / FALLS),
+        ),
+        (
+            "The last step that is made, 99, has the rate zero: step 100 should be the first.",
+            lambda s: then(s, (LAST - 1 - s) / (LAST - 1 - FALLS)),
+        ),
+        (
+            "This falls along a cosine, not in a straight line.",
             lambda s: then(
-                s, (1 + math.cos(2 * math.pi * (s - WARMUP) / (LAST - WARMUP))) / 2
+                s,
+                (1 + math.cos(math.pi * max(0, s - FALLS) / (LAST - FALLS))) / 2,
             ),
-        ),
-        (
-            "A plain cosine falls below zero: add one and halve.",
-            lambda s: then(s, math.cos(math.pi * (s - WARMUP) / (LAST - WARMUP))),
-        ),
-        (
-            "This falls in a straight line, not along a cosine.",
-            lambda s: then(s, 1 - (s - WARMUP) / (LAST - WARMUP)),
         ),
     ],
 )

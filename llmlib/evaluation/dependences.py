@@ -12,7 +12,7 @@ from typing import Any
 from llmlib.evaluation.metrics import text_bits
 from llmlib.evaluation.models import Model
 from llmlib.text.stories import Dependence
-from llmlib.text.tokenizers import Tokenizer
+from llmlib.text.tokenizers import Tokenizer, WordTokenizer
 
 Place = tuple[str, Dependence]
 """A story, and one of its dependences."""
@@ -27,13 +27,16 @@ def choose_candidates(
     """For each place, the candidate to which the model gives the highest probability.
 
     It reads the story up to the place (with `reach`, only that many characters before
-    it), and each candidate with the one character that follows it, so that "he" is not
-    taken for the beginning of "her".
+    it, and the word that they begin in), and each candidate. With it goes the one
+    character that follows it, so that "he" is not taken for the beginning of "her",
+    except where tokens are whole words anyway.
     """
-    texts = []
+    texts, following = [], 0 if isinstance(tokenizer, WordTokenizer) else 1
     for story, place in places:
-        first = 0 if reach is None else max(0, place.start - reach)
-        before, after = story[first : place.start], story[place.end : place.end + 1]
+        cut = 0 if reach is None else max(0, place.start - reach)
+        first = max(0, story.rfind(" ", 0, cut + 1))  # never within a word
+        before = story[first : place.start]
+        after = story[place.end : place.end + following]
         texts += [before + candidate + after for candidate in place.candidates]
     bits = iter(text_bits(model, tokenizer, texts))
     return [

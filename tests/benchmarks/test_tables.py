@@ -108,5 +108,6 @@ def test_throughput():
 def test_village():
     record = committed("village")
     _, *lines = village.table(record).splitlines()
-    for row, line in zip(record["runs"] + record["pairs"], lines, strict=True):
+    rows = record["runs"] + record["pairs"] + record["anywhere"]
+    for row, line in zip(rows, lines, strict=True):
         assert line.endswith(f"{row['percent_above']:.2f}%")

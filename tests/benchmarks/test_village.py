@@ -27,6 +27,8 @@ def test_it_runs(check_command):
     assert [run["seed"] for run in record["runs"]] == [0, 1]
     assert all(run["steps"] == 3 and run["parameters"] < 1e6 for run in record["runs"])
     assert [pair["seeds"] for pair in record["pairs"]] == [[0, 1]]
+    assert [run["seed"] for run in record["anywhere"]] == [0, 1]
+    assert record["anywhere"][0]["percent_above"] != record["runs"][0]["percent_above"]
     assert record["runs"][0]["percent_above"] != record["runs"][1]["percent_above"]
     check_command(village, "village", record)
 
@@ -35,10 +37,12 @@ def test_the_training_is_the_chapters():
     page = Path(__file__).parents[2] / "book" / "training" / "training.ipynb"
     cells = json.loads(page.read_text("utf-8"))["cells"]
     code = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-    for name, number in village.RATES.items():
+    for name, number in (village.LENGTH | village.RATES).items():
         assert f"    {name}={number},\n" in code
     for name, number in village.SHAPE.items():
         assert f'    "{name}": {number},\n' in code
-    assert "    max_iters=1750,\n" in code
     assert "village.sample(32_000, seed=1)" in code
-    assert "replace(train_config, block_size=176)" in code
+    averaged = village.LENGTH["max_iters"] // 3
+    assert f"if log.step > {village.LENGTH['max_iters'] - averaged}:" in code
+    assert f"copy_(head_sum / {averaged})" in code
+    assert f"replace(train_config, block_size={village.ROW})" in code

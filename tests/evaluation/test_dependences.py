@@ -11,7 +11,7 @@ from llmlib.evaluation.dependences import (
     dependence_accuracy,
 )
 from llmlib.text.stories import StoryGrammar
-from llmlib.text.tokenizers import CharTokenizer
+from llmlib.text.tokenizers import CharTokenizer, WordTokenizer
 
 RULES = """
 ### story
@@ -86,6 +86,20 @@ def test_reach_hides_what_is_further_back():
     place = next((s, p) for s, p in PLACES if p.kind == "name")
     choose_candidates(watching, TOKENIZER, [place], reach=9)
     assert all("wet was" in text and "lived" not in text for text in seen)
+
+
+def test_words_are_never_cut_and_never_followed_by_an_unknown_space():
+    words = WordTokenizer.train("\n\n".join(story for story, _ in STORIES))
+    seen = []
+
+    def watching(ids):
+        seen.extend(ids.flatten().tolist())
+        return torch.zeros(*ids.shape, words.vocab_size)
+
+    for place in PLACES:  # one at a time, so that nothing is filled up
+        choose_candidates(watching, words, [place], reach=9)
+    assert seen
+    assert 0 not in seen
 
 
 def test_chance_is_one_over_the_candidates():
