@@ -66,10 +66,10 @@ def measure(quick: bool = False) -> dict[str, Any]:
         return round(100 * distance_to_floor(bits, floor), 2)
 
     def run(seed: int, starts: list[int] | None) -> tuple[GPT, dict[str, Any]]:
-        model, run = train_one(tokenizer, ids, length, seed, starts)
-        run = {"seed": seed, **run, "percent_above": above(model)}
-        print(run, flush=True)
-        return model, run
+        model, told = train_one(tokenizer, ids, length, seed, starts)
+        told = {"seed": seed, **told, "percent_above": above(model)}
+        print(told, flush=True)
+        return model, told
 
     models, runs = zip(*(run(seed, tokenizer.start_ids) for seed in seeds), strict=True)
     anywhere = [run(seed, None)[1] for seed in seeds[:3]]

@@ -70,7 +70,7 @@ class Picture:
         wide = _render(self.figure, self.alt)
         with drawing(RENDERING):
             small = self.narrow or narrowed(self.figure)
-            if small is None or not has_room(small):
+            if small is None or (self.narrow and not has_room(small)):
                 return wide
         return SWITCH.format(wide=wide, narrow=_render(small, self.alt))
 
