@@ -93,7 +93,7 @@ def measure_stories(model: GPT, tokenizer: Tokenizer) -> dict[str, Any]:
     """Bits per character on stories that nobody has read, and the floor on the same."""
     village = StoryGrammar()
     stories = [village.sample(1, seed=TEST_SEED + i) for i in range(300)]
-    floor = -sum(map(village.log2_prob, stories)) / sum(map(len, stories))
+    floor = village.bits_per_character(stories)
     bits = bits_per_character(model, tokenizer, stories)
     return {
         "bits_per_character": round(bits, 4),

@@ -59,7 +59,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
     tokenizer = WordTokenizer.train(train)
     ids = token_ids(tokenizer, train)
     stories = load_corpus("stories").documents[-10 if quick else -150 :]
-    floor = -sum(map(village.log2_prob, stories)) / sum(map(len, stories))
+    floor = village.bits_per_character(stories)
 
     def above(*models: GPT) -> float:
         bits = bits_per_character(Together(models), tokenizer, stories)

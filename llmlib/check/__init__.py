@@ -1,5 +1,5 @@
-"""Storey 8: checks of the exercises, which say in words what is wrong, and tests of a
-reader's own model and training, which do so too.
+"""Storey 8, beside `show`: checks of the exercises, which say in words what is wrong, and
+tests of a reader's own model and training, which do so too.
 """
 
 from llmlib.check.bugs import (

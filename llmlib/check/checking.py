@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+import numpy as np
 import torch
 
 CHAPTERS = (
@@ -59,7 +60,7 @@ def diagnosis(name: str, answer: Callable[..., Any]) -> str | None:
     """
     exercise = find(name)
     if not callable(answer):
-        raise TypeError(f"an answer is a function, not {type(answer).__name__}")
+        raise TypeError(f"an answer must be a function, got {type(answer).__name__}")
     given = outcomes(answer, exercise)
     wanted = outcomes(exercise.right, exercise)
     if all(map(same, given, wanted)):
@@ -101,21 +102,31 @@ def outcomes(answer: Callable[..., Any], exercise: Check) -> list[Any]:
     return given
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two outcomes agree: numbers to a ten-thousandth, errors in their kind."""
-    for kind in (Exception, torch.Tensor):
-        if isinstance(one, kind) != isinstance(other, kind):
+def same(given: Any, wanted: Any) -> bool:
+    """Whether an outcome is the one that is wanted: numbers to a ten-thousandth, errors
+    in their kind. In place of numbers and lists, a tensor or an array of them will do.
+    """
+    if isinstance(given, Exception) or isinstance(wanted, Exception):
+        return type(given) is type(wanted)
+    if isinstance(wanted, torch.Tensor):
+        if not isinstance(given, torch.Tensor):
             return False
-    if isinstance(one, Exception):
-        return type(one) is type(other)
+    elif isinstance(given, torch.Tensor | np.ndarray | np.generic):
+        given = given.tolist()
+    if isinstance(wanted, list | tuple) and isinstance(given, list | tuple):
+        return len(given) == len(wanted) and all(map(same, given, wanted))
+    if isinstance(wanted, dict) and isinstance(given, dict):
+        return given.keys() == wanted.keys() and all(
+            same(given[key], wanted[key]) for key in wanted
+        )
     try:
         torch.testing.assert_close(
-            one, other, rtol=1e-4, atol=1e-5, equal_nan=True, check_dtype=False
+            given, wanted, rtol=1e-4, atol=1e-5, equal_nan=True, check_dtype=False
         )
     except AssertionError:
         return False
-    except (TypeError, ValueError):  # texts, and whatever else is not made of numbers
-        return bool(one == other)
+    except (TypeError, ValueError):  # texts, and whatever else is no number
+        return isinstance(given, type(wanted)) and bool(given == wanted)
     return True
 
 
@@ -135,5 +146,12 @@ def difference(given: Any, wanted: Any) -> str:
         return (
             f"Its shape is {tuple(given.shape)} where {tuple(wanted.shape)} is wanted."
         )
-    distance = (given.double() - wanted.double()).abs().max().item()
+    missing = int((given.isnan() & ~wanted.isnan()).sum())
+    if missing:
+        return (
+            f"The shape is right, but {missing} of {given.numel()} numbers are nan: "
+            "a division of zero by zero, or infinity less infinity?"
+        )
+    apart = given != wanted  # the rest may be infinite
+    distance = (given.double() - wanted.double())[apart].abs().max().item()
     return f"The shape is right, but numbers differ by up to {distance:.3g}."

@@ -11,7 +11,7 @@ Q = (0.7, 0.1, 0.1, 0.06, 0.04)
 R = (0.125, 0.5, 0.25, 0.125)  # the third is exactly half the largest
 
 
-def one(kept: Tensor) -> Tensor:
+def normalised(kept: Tensor) -> Tensor:
     """Made to sum to one."""
     return kept / kept.sum()
 
@@ -60,7 +60,7 @@ TEMPERATURE = Check(
 
 MIN_P = Check(
     "min-p",
-    right=lambda p, m: one(keep_min_p(p, m)),
+    right=lambda p, m: normalised(keep_min_p(p, m)),
     cases=lambda: [
         (torch.tensor(P), 0.3),
         (torch.tensor(Q), 0.1),
@@ -70,15 +70,15 @@ MIN_P = Check(
         ("What is left does not sum to one.", keep_min_p),
         (
             "A token exactly at the border stays: only those below it go.",
-            lambda p, m: one(p * (p > m * p.max())),
+            lambda p, m: normalised(p * (p > m * p.max())),
         ),
         (
             "You cut at min_p itself: it is a share of the likeliest token.",
-            lambda p, m: one(p * (p >= m)),
+            lambda p, m: normalised(p * (p >= m)),
         ),
         (
             "You kept what should go and dropped the rest.",
-            lambda p, m: one(p * (p < m * p.max())),
+            lambda p, m: normalised(p * (p < m * p.max())),
         ),
         (
             "You set the others to zero before a softmax: these are probabilities "
@@ -90,28 +90,28 @@ MIN_P = Check(
 
 TOP_P = Check(
     "top-p",
-    right=lambda p, top: one(keep_top_p(p, top)),
+    right=lambda p, top: normalised(keep_top_p(p, top)),
     cases=lambda: [(torch.tensor(P), 0.6), (torch.tensor(Q), 0.5)],
     mistakes=[
         ("What is left does not sum to one.", keep_top_p),
         (
             "The token that crosses the border is missing: without it the sum does not "
             "reach top_p.",
-            lambda p, top: one(below(p, top)),
+            lambda p, top: normalised(below(p, top)),
         ),
         (
             "You went through the tokens in the order of their ids: begin with the "
             "likeliest.",
-            lambda p, top: one(in_order(p, top)),
+            lambda p, top: normalised(in_order(p, top)),
         ),
         (
             "You kept tokens whose own probability reaches top_p; it is their sum that "
             "has to reach it.",
-            lambda p, top: one(p * (p >= top)),
+            lambda p, top: normalised(p * (p >= top)),
         ),
         (
             "The result is in order of probability: each has to go back to its place.",
-            lambda p, top: one(keep_top_p(p, top)).sort(descending=True).values,
+            lambda p, top: normalised(keep_top_p(p, top)).sort(descending=True).values,
         ),
     ],
 )

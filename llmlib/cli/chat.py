@@ -98,7 +98,7 @@ class Chat:
             temperature = float(value)
         except ValueError:
             raise ValueError(
-                f"/temperature takes a number, as in /temperature 0.5, not {value!r}"
+                f"/temperature takes a number, as in /temperature 0.5, got {value!r}"
             ) from None
         self.sampling = replace(self.sampling, temperature=temperature)
         print(f"(temperature {temperature:g})")

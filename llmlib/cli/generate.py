@@ -5,12 +5,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from llmlib.cli.options import option
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import beam_search, write
 from llmlib.generation.packing import WEIGHTS, packed
 from llmlib.generation.sampling import Sampling
 from llmlib.generation.streams import until, whole_characters
 from llmlib.model.gpt import GPT
+from llmlib.text.corpora import read_text
 from llmlib.text.tokenizers import Tokenizer
 from llmlib.training.checkpoints import load_model
 
@@ -63,8 +65,8 @@ def add_sampling(parser: argparse.ArgumentParser, max_new_tokens: int) -> None:
         "--max-new-tokens", type=int, default=max_new_tokens, help=length
     )
     for name, (kind, meaning) in RULES.items():
-        option = f"--{name.replace('_', '-')}"
-        parser.add_argument(option, type=kind, metavar=name[-1].upper(), help=meaning)
+        letter = name[-1].upper()
+        parser.add_argument(option(name), type=kind, metavar=letter, help=meaning)
 
 
 def read_sampling(arguments: argparse.Namespace, **defaults: Any) -> Sampling:
@@ -80,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     sampling = read_sampling(arguments)
     if arguments.num_beams is not None and sampling != Sampling():
         raise ValueError(
-            "--num-beams draws nothing: give it without " + ", ".join(RULES)
+            f"--num-beams draws nothing: give it without {', '.join(map(option, RULES))}"
         )
     stop = tuple(text.replace("\\n", "\n") for text in arguments.stop)
     if "" in stop:
@@ -108,12 +110,6 @@ def read_prompts(arguments: argparse.Namespace) -> list[str]:
     """The prompts of the command line and of the file; one empty prompt if there is none."""
     prompts = list(arguments.prompt)
     if arguments.prompts_file is not None:
-        path = Path(arguments.prompts_file)
-        try:
-            text = path.read_bytes().decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise ValueError(
-                f"{path} is not UTF-8 text: see offset {error.start}"
-            ) from None
-        prompts += text.removeprefix("\ufeff").splitlines()
+        text = read_text(Path(arguments.prompts_file))
+        prompts += text.removesuffix("\n").split("\n") if text else []
     return prompts or [""]

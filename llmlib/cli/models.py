@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from llmlib.cli.options import option
 from llmlib.model.config import GPTConfig
 from llmlib.model.size import size_report
 from llmlib.training.checkpoints import load_model, save_model
@@ -41,11 +42,6 @@ def add_commands(commands: Any) -> None:
     export.add_argument("dir", help="the folder to write, which has no model yet")
     export.add_argument("--dtype", choices=DTYPES, default="float16")
     export.set_defaults(run=run_export)
-
-
-def option(name: str) -> str:
-    """A config's name as an option: ``--n-layer``."""
-    return f"--{name.replace('_', '-')}"
 
 
 def run_info(arguments: argparse.Namespace) -> int:

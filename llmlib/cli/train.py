@@ -1,25 +1,22 @@
 """``llmlib train``: from a text to a model that writes like it."""
 
 import argparse
-import csv
-import math
-import shlex
 from copy import deepcopy
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from llmlib.generation.decoding import write
-from llmlib.generation.sampling import Sampling
+from llmlib.cli.options import option
+from llmlib.cli.report import describe, draw_losses, tell, write_table
 from llmlib.model.gpt import GPT
 from llmlib.model.size import size_report
+from llmlib.text.batches import token_ids
 from llmlib.text.bpe import BPETokenizer
 from llmlib.text.corpora import Corpus, load_corpus
 from llmlib.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
-from llmlib.training.checkpoints import PRETRAINED, save_model
+from llmlib.training.checkpoints import save_model
 from llmlib.training.files import check_writable, hold_folder, release_folder
 from llmlib.training.progress import (
     finish_step_on_interrupt,
@@ -29,7 +26,6 @@ from llmlib.training.progress import (
 )
 from llmlib.training.recipes import fast_recipe, plain_recipe
 from llmlib.training.resuming import checkpoints_in
-from llmlib.training.steps import StepLog
 from llmlib.training.trainer import Trainer
 from llmlib.training.weights import fill
 
@@ -70,9 +66,8 @@ def add_commands(commands: Any) -> None:
     )
     parser.add_argument("--recipe", choices=RECIPES, default="fast")
     for name, kind in SETTINGS.items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}", type=kind, metavar=kind.__name__.upper()
-        )
+        metavar = kind.__name__.upper()
+        parser.add_argument(option(name), type=kind, metavar=metavar)
     parser.add_argument(
         "--compile",
         action="store_true",
@@ -92,23 +87,18 @@ def add_commands(commands: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train until the end or Ctrl-C; the folder then holds the model and all that tells of it."""
     folder = Path(arguments.out)
-    if arguments.resume and not checkpoints_in(folder):
-        raise ValueError(f"there is no training in {folder} to resume")
-    trainer, tokenizer = prepare(arguments)
-    hold_folder(folder)
     try:
+        check_before(arguments, folder)
+        trainer, tokenizer = prepare(arguments)
+        hold_folder(folder)
         if arguments.resume:
             trainer.resume(folder)
             print(f"going on after step {trainer.step}")
-        elif checkpoints_in(folder) or (folder / "model.safetensors").exists():
-            going_on = "add --resume to go on with its training, or "
-            raise ValueError(
-                f"there is a model in {folder} already: "
-                f"{going_on if checkpoints_in(folder) else ''}choose another --out"
-            )
         check_writable(folder, 2 * trainer.checkpoint_bytes)
         finished = train(trainer, tokenizer, folder, arguments.save_interval)
-        draw_log(folder, arguments.corpus)
+        if logs := read_log(folder / LOG):
+            write_table(logs, folder / "log.csv")
+            draw_losses(logs, folder / "loss.png", Path(arguments.corpus).stem)
         if not finished:
             print(
                 f"stopped after step {trainer.step}; the same command with --resume goes on"
@@ -120,20 +110,40 @@ def run(arguments: argparse.Namespace) -> int:
         release_folder(folder)
 
 
+def check_before(arguments: argparse.Namespace, folder: Path) -> None:
+    """ValueError for what can be refused before the text is read. A folder that is there
+    is held from here on; a mistake makes none.
+    """
+    interval = arguments.save_interval
+    if interval is not None and interval < 1:
+        raise ValueError(f"--save-interval must be at least 1, got {interval}")
+    if folder.is_dir():
+        hold_folder(folder)
+    begun = checkpoints_in(folder)
+    if arguments.resume and not begun:
+        raise ValueError(f"there is no training in {folder} to resume")
+    if not arguments.resume and (begun or (folder / "model.safetensors").exists()):
+        going_on = "add --resume to go on with its training, or " if begun else ""
+        raise ValueError(
+            f"there is a model in {folder} already: {going_on}choose another --out"
+        )
+
+
 def prepare(arguments: argparse.Namespace) -> tuple[Trainer, Tokenizer]:
     """The trainer and the tokenizer that the arguments describe; prints their sizes."""
-    corpus = load_corpus(arguments.corpus)
-    tokenizer = train_tokenizer(arguments.tokenizer, corpus, arguments.vocab_size)
-    halves = corpus.split()
-    train_ids, val_ids = (torch.tensor(tokenizer.encode(half)) for half in halves)
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, "compile")}
     settings = {name: value for name, value in settings.items() if value is not None}
     block_size = settings.setdefault("block_size", BLOCK_SIZE)
+    recipe = RECIPES[arguments.recipe]
+    _, training = recipe(1, **settings)  # a wrong setting shows before the text is read
+    corpus = load_corpus(arguments.corpus)
+    tokenizer = train_tokenizer(arguments.tokenizer, corpus, arguments.vocab_size)
+    train_ids, val_ids = (token_ids(tokenizer, half) for half in corpus.split())
     check_length(corpus, train_ids, val_ids, block_size)
-    steps = READINGS * len(train_ids) // (16 * block_size)
+    steps = READINGS * len(train_ids) // (training.batch_size * block_size)
     steps = settings.setdefault("max_iters", min(MOST_STEPS, max(100, steps)))
     settings.setdefault("eval_interval", max(1, steps // 10))
-    config, training = RECIPES[arguments.recipe](tokenizer.vocab_size, **settings)
+    config, training = recipe(tokenizer.vocab_size, **settings)
     print(f"{corpus.name}: {len(train_ids):,} tokens to train on, {steps:,} steps")
     print(f"{tokenizer}, context {config.block_size} tokens")
     print(size_report(config))
@@ -157,11 +167,7 @@ def train_tokenizer(kind: str, corpus: Corpus, vocab_size: int | None) -> Tokeni
 def check_length(
     corpus: Corpus, train_ids: torch.Tensor, val_ids: torch.Tensor, block_size: int
 ) -> None:
-    """ValueError for a text shorter than one context, naming both lengths, and for a
-    context of nothing.
-    """
-    if block_size < 1:
-        raise ValueError(f"--block-size must be at least 1, got {block_size}")
+    """ValueError for a text shorter than one context, naming both lengths."""
     if len(train_ids) <= block_size:
         raise ValueError(
             f"{corpus.name} has {len(train_ids)} tokens to train on, fewer than one context "
@@ -181,9 +187,7 @@ def train(
     The folder's model is the best so far, by its validation loss. A checkpoint is there
     before it, so that a training that is killed can always be resumed.
     """
-    interval = trainer.config.eval_interval if save_interval is None else save_interval
-    if interval < 1:
-        raise ValueError(f"--save-interval must be at least 1, got {interval}")
+    interval = save_interval or trainer.config.eval_interval
     if trainer.best_step is not None:  # killed before it was written, perhaps
         save_best(trainer, tokenizer, folder)
     write_log = log_to(folder / LOG, after=trainer.step)
@@ -210,38 +214,3 @@ def save_best(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
     model = deepcopy(trainer.model)
     fill(model, trainer.best_weights)
     save_model(model, tokenizer, folder)
-
-
-def describe(log: StepLog) -> str:
-    """A step's losses in a line."""
-    losses = f"loss {log.loss:.4f}   validation {log.val_loss:.4f}"
-    return f"step {log.step:>6,}   {losses} nats a token"
-
-
-def draw_log(folder: Path, name: str) -> None:
-    """Write the log as a table, log.csv, and as a picture, loss.png."""
-    from llmlib.show.plots import plot_losses
-
-    logs = read_log(folder / LOG)
-    if not logs:
-        return
-    with open(folder / "log.csv", "w", newline="", encoding="utf-8") as file:
-        table = csv.DictWriter(file, asdict(logs[0]).keys())
-        table.writeheader()
-        table.writerows(map(asdict, logs))
-    alt = f"Training and validation losses over {len(logs)} steps"
-    picture = plot_losses({Path(name).stem: logs}, unit="nats per token", alt=alt)
-    picture.save(folder / "loss.png")
-
-
-def tell(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
-    """Print how good the best model is, something that it writes, and what to do with it."""
-    trainer.restore_best()
-    loss = f"{trainer.best_val_loss:.4f} nats a token"
-    perplexity = f"{math.exp(trainer.best_val_loss):.2f}"
-    print(f"best after step {trainer.best_step}: {loss}, perplexity {perplexity}")
-    print("it writes:\n")
-    rules = Sampling(temperature=0.8, seed=trainer.config.seed)
-    print("".join(write(trainer.model.cpu(), tokenizer, "", 100, rules)).strip())
-    name = f"./{folder}" if str(folder) in PRETRAINED else str(folder)
-    print(f"\ntry: llmlib chat --model {shlex.quote(name)}")

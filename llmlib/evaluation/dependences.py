@@ -32,16 +32,17 @@ def choose_candidates(
     except where tokens are whole words anyway.
     """
     texts, following = [], 0 if isinstance(tokenizer, WordTokenizer) else 1
-    for story, place in places:
-        cut = 0 if reach is None else max(0, place.start - reach)
+    for story, dependence in places:
+        start, end = dependence.start, dependence.end
+        cut = 0 if reach is None else max(0, start - reach)
         first = max(0, story.rfind(" ", 0, cut + 1))  # never within a word
-        before = story[first : place.start]
-        after = story[place.end : place.end + following]
-        texts += [before + candidate + after for candidate in place.candidates]
-    bits = iter(text_bits(model, tokenizer, texts))
-    return [
-        min(place.candidates, key=lambda candidate: next(bits)) for _, place in places
-    ]
+        before, after = story[first:start], story[end : end + following]
+        texts += [before + candidate + after for candidate in dependence.candidates]
+    bits, chosen = iter(text_bits(model, tokenizer, texts)), []
+    for _, dependence in places:
+        surprise = {candidate: next(bits) for candidate in dependence.candidates}
+        chosen.append(min(surprise, key=surprise.__getitem__))
+    return chosen
 
 
 def dependence_accuracy(
@@ -53,15 +54,15 @@ def dependence_accuracy(
     """By kind of dependence, the share of places where the model chooses what is there."""
     chosen = choose_candidates(model, tokenizer, places, reach)
     right = [
-        (place.kind, float(choice == story[place.start : place.end]))
-        for choice, (story, place) in zip(chosen, places, strict=True)
+        (dependence.kind, float(choice == story[dependence.start : dependence.end]))
+        for choice, (story, dependence) in zip(chosen, places, strict=True)
     ]
     return mean_by_kind(right)
 
 
 def chance_accuracy(places: Iterable[Place]) -> dict[str, float]:
     """By kind, what dependence_accuracy would be for one who picks at random."""
-    return mean_by_kind((place.kind, 1 / len(place.candidates)) for _, place in places)
+    return mean_by_kind((d.kind, 1 / len(d.candidates)) for _, d in places)
 
 
 def mean_by_kind(values: Iterable[tuple[str, Any]]) -> dict[str, Any]:

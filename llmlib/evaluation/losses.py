@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-NOTHING_SPECIAL = torch.iinfo(
-    torch.int64
-).min  # PyTorch would leave out targets of -100
+# PyTorch would leave out targets of -100.
+NO_IGNORE_INDEX = torch.iinfo(torch.int64).min
 ROWS = 256  # positions at a time: their logits fit into a processor's cache
 
 
@@ -24,12 +23,13 @@ def mean_cross_entropy(
     Where it is learnt from on a CPU, the logits pass through the cache once and leave
     their gradient behind; PyTorch's own kernel, used elsewhere, goes through the main
     memory several times.
-    Raises IndexError or RuntimeError for targets outside the vocabulary, and
-    RuntimeError, on a CPU, where a second derivative is asked for.
+    Raises IndexError or RuntimeError for targets outside the vocabulary; on a CPU,
+    RuntimeError where a second derivative is asked for, and in a second backward, if
+    the gradient that the first gave has been changed in place: it is the one kept.
     """
     if logits.device.type == "cpu" and logits.requires_grad:
         return _CachedCrossEntropy.apply(logits, targets)
-    return F.cross_entropy(widened(logits), targets, ignore_index=NOTHING_SPECIAL)
+    return F.cross_entropy(widened(logits), targets, ignore_index=NO_IGNORE_INDEX)
 
 
 def widened(logits: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llmlib.evaluation.losses import NOTHING_SPECIAL, mean_cross_entropy, widened
+from llmlib.evaluation.losses import NO_IGNORE_INDEX, mean_cross_entropy, widened
 from llmlib.evaluation.models import Model, device_of, evaluating, longest_read
 from llmlib.evaluation.windows import (
     Window,
@@ -24,6 +24,7 @@ from llmlib.evaluation.windows import (
     padded,
     sliding_windows,
 )
+from llmlib.text.ids import check_range
 from llmlib.text.tokenizers import Tokenizer
 
 WINDOW = 1024  # tokens in a window where the model itself sets no limit
@@ -51,7 +52,7 @@ def token_losses(
     """-ln p(target) at each position, in nats; raises as next_token_loss does."""
 
     def losses(logits: Tensor, targets: Tensor) -> Tensor:
-        options: dict[str, Any] = {"ignore_index": NOTHING_SPECIAL, "reduction": "none"}
+        options: dict[str, Any] = {"ignore_index": NO_IGNORE_INDEX, "reduction": "none"}
         return F.cross_entropy(widened(logits), targets, **options)
 
     return _checked(losses, logits, targets).view(targets.shape)
@@ -60,22 +61,18 @@ def token_losses(
 def _checked(loss: Callable[..., Tensor], logits: Tensor, targets: Tensor) -> Tensor:
     """The loss of all positions in one row; faults are named."""
     if targets.is_floating_point() or targets.dtype == torch.bool:
-        raise TypeError(f"targets must be integer ids, not {targets.dtype}")
+        raise TypeError(f"targets must be integer ids, got {targets.dtype}")
     if logits.shape[:-1] != targets.shape:
         raise ValueError(
             f"logits {tuple(logits.shape)} need targets {tuple(logits.shape[:-1])}, "
-            f"not {tuple(targets.shape)}"
+            f"got {tuple(targets.shape)}"
         )
     vocab_size = logits.shape[-1]
     try:
         return loss(logits.reshape(-1, vocab_size), targets.reshape(-1).long())
     except (IndexError, RuntimeError):
-        low, high = int(targets.min()), int(targets.max())
-        if 0 <= low <= high < vocab_size:
-            raise
-        raise ValueError(
-            f"targets must lie in 0..{vocab_size - 1}, not {low}..{high}"
-        ) from None
+        check_range("targets", *targets.aminmax(), vocab_size)
+        raise
 
 
 def perplexity(loss: float | Tensor) -> float:
@@ -102,12 +99,12 @@ def mean_loss(
     """
     if ids.ndim != 1 or len(ids) < 2:
         raise ValueError(
-            f"ids must be one row of at least 2 ids, not of shape {tuple(ids.shape)}"
+            f"ids must be one row of at least 2 ids, got the shape {tuple(ids.shape)}"
         )
     if block_size is None:
         block_size = longest_read(model) or WINDOW
     if block_size < 1:
-        raise ValueError(f"block_size must be at least 1, not {block_size}")
+        raise ValueError(f"block_size must be at least 1, got {block_size}")
     block_size = min(block_size, len(ids) - 1)
     rows = ids.unfold(0, block_size + 1, block_size)  # a view: rows share their ends
     rest = ids[None, len(rows) * block_size :]
@@ -187,7 +184,7 @@ def distance_to_floor(bits: float, floor: float) -> float:
     Raises ValueError for a floor that is not positive.
     """
     if not floor > 0:
-        raise ValueError(f"floor must be positive, not {floor}")
+        raise ValueError(f"floor must be positive, got {floor}")
     return (bits - floor) / floor
 
 

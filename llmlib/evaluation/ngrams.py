@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llmlib.text.ids import check_range
+
 NOWHERE = -1  # the node of what never occurred
 END = np.iinfo(np.int64).max  # closes all arrays of keys: a search always hits one
 
@@ -49,9 +51,9 @@ class NGram:
     def __init__(self, order: int, vocab_size: int) -> None:
         for name, value in (("order", order), ("vocab_size", vocab_size)):
             if not isinstance(value, int) or isinstance(value, bool):
-                raise TypeError(f"{name} must be an int, not {value!r}")
+                raise TypeError(f"{name} must be an int, got {value!r}")
             if value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}")
+                raise ValueError(f"{name} must be at least 1, got {value}")
         self.order = order
         self.vocab_size = vocab_size
         self._levels: list[_Level] = []  # one per order: single tokens, pairs, ...
@@ -124,8 +126,8 @@ class NGram:
         if not self._levels:
             raise RuntimeError("nothing has been counted yet: call fit(ids) first")
         tokens = list(context[-(self.order - 1) :]) if self.order > 1 else []
-        if tokens and not 0 <= min(tokens) <= max(tokens) < self.vocab_size:
-            raise ValueError(f"ids must lie in 0..{self.vocab_size - 1}, not {tokens}")
+        if tokens:
+            check_range("ids", min(tokens), max(tokens), self.vocab_size)
         longest = len(tokens) + 1
         p = np.full(self.vocab_size, 1 / self.vocab_size, dtype=np.float32)
         for n, level in enumerate(self._levels[:longest], start=1):
@@ -236,13 +238,10 @@ def _checked(ids: Tensor, shape: str, vocab_size: int) -> Int[np.ndarray, "..."]
     """
     tokens = np.asarray(ids)
     if tokens.size and tokens.dtype.kind not in "iu":
-        raise TypeError(f"ids must be integers, not {tokens.dtype}")
+        raise TypeError(f"ids must be integers, got {tokens.dtype}")
     if tokens.ndim != len(shape.split()) or not tokens.size:
         raise ValueError(
-            f"ids must have shape ({shape}) and not be empty, not {tokens.shape}"
+            f"ids must have shape ({shape}) and not be empty, got {tokens.shape}"
         )
-    if tokens.min() < 0 or tokens.max() >= vocab_size:
-        raise ValueError(
-            f"ids must lie in 0..{vocab_size - 1}, not {tokens.min()}..{tokens.max()}"
-        )
+    check_range("ids", tokens.min(), tokens.max(), vocab_size)
     return tokens.astype(np.int64)

@@ -4,7 +4,7 @@ share.
 B: batch (texts or beams side by side), T: time (tokens), V: vocabulary.
 """
 
-import math
+import sys
 from collections.abc import Iterator
 
 import torch
@@ -57,12 +57,13 @@ class Context:
             row.append(new_id)
         self.unread += 1
 
-    def room(self) -> int | float:
-        """How many more ids the model can read with those it has read."""
-        block_size = longest_read(self.model)
-        if self.cache is None or block_size is None:
-            return math.inf
-        return max(0, block_size - self.cache.length - self.unread)
+    def room(self) -> int:
+        """Positions still free in the context, counting the ids that wait to be read as
+        taken.
+        """
+        block_size = longest_read(self.model) or sys.maxsize
+        read = 0 if self.cache is None else self.cache.length
+        return max(0, block_size - read - self.unread)
 
     def take_back(self, n: int) -> None:
         """Each row loses its last n ids."""
@@ -70,7 +71,8 @@ class Context:
         read, self.unread = max(0, n - self.unread), max(0, self.unread - n)
         if self.cache is not None and read < self.cache.length:
             self.cache.take_back(read)
-        elif self.cache is not None:  # it begins behind what is left
+        elif self.cache is not None:
+            # The cache starts later than what is left of the text: read that anew.
             self.cache.reset()
             self.unread = len(self.rows[0])
 

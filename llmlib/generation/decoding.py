@@ -27,8 +27,9 @@ from llmlib.evaluation.models import Model, longest_read
 from llmlib.generation.context import Context, in_lockstep
 from llmlib.generation.sampling import UNCHANGED, Ids, Sampling
 from llmlib.generation.speculation import guess_and_check
-from llmlib.generation.streams import until, whole_characters
+from llmlib.generation.streams import stop_strings, until, whole_characters
 from llmlib.model.gpt import GPT
+from llmlib.text.ids import check_range
 from llmlib.text.tokenizers import Tokenizer
 
 
@@ -110,11 +111,7 @@ def write(
     context. Raises as ``generate`` and ``tokenizer.encode`` do, and ValueError for an
     empty stop string.
     """
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
-    if not all(isinstance(s, str) for s in stops):
-        raise TypeError(f"stop must be strings, not {stops}")
-    if "" in stops:
-        raise ValueError("a stop string must not be empty")
+    stops = stop_strings(stop)
     ids = tokenizer.encode(prompt) or tokenizer.start_ids
     if isinstance(model, GPT) and len(ids) > model.block_size:
         warnings.warn(
@@ -172,11 +169,7 @@ def _prompt(model: Model, ids: Ids) -> list[int]:
         raise TypeError("ids must be integers") from None
     if not row:
         raise ValueError("the prompt is empty: begin with tokenizer.start_ids")
-    vocab_size = getattr(model, "vocab_size", math.inf)
-    if min(row) < 0 or max(row) >= vocab_size:
-        raise ValueError(
-            f"ids must lie in 0..{vocab_size - 1}, not {min(row)}..{max(row)}"
-        )
+    check_range("ids", min(row), max(row), getattr(model, "vocab_size", math.inf))
     return row[-(longest_read(model) or 0) :]
 
 

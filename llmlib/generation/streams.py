@@ -8,7 +8,8 @@ UNFINISHED = "\ufffd"  # what the bytes of half a character decode to
 
 
 def whole_characters(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
-    """The text of the ids in pieces of whole characters.
+    """The text of the ids in pieces of whole characters: for each id those that it
+    completes, an empty text where it completes none.
 
     A character whose last bytes are still to come is held back, and left out if they
     never do; so is a U+FFFD at the very end, which looks like one.
@@ -19,11 +20,22 @@ def whole_characters(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
         pending.append(new_id)
         text = tokenizer.decode(pending)
         whole = len(text) - text.endswith(UNFINISHED)
-        if whole > given:
-            yield text[given:whole]
+        yield text[given:whole]
         given = whole
         if whole == len(text):
             pending, given = [], 0
+
+
+def stop_strings(stop: str | Sequence[str]) -> tuple[str, ...]:
+    """One stop string or several, as a tuple. Raises TypeError for what is no string,
+    ValueError for an empty one.
+    """
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if not all(isinstance(s, str) for s in stops):
+        raise TypeError(f"stop must be strings, not {stops}")
+    if "" in stops:
+        raise ValueError("a stop string must not be empty")
+    return stops
 
 
 def until(stops: Sequence[str], pieces: Iterable[str]) -> Iterator[str]:
@@ -35,9 +47,8 @@ def until(stops: Sequence[str], pieces: Iterable[str]) -> Iterator[str]:
     held = ""
     for piece in pieces:
         held += piece
-        found = [(at + len(stop), at) for stop in stops if (at := held.find(stop)) >= 0]
-        if found:
-            held = held[: min(found)[1]]
+        if (end := first_stop(held, stops)) is not None:
+            held = held[:end]
             break
         n = _length_of_beginning(held, stops)
         if n < len(held):
@@ -47,8 +58,16 @@ def until(stops: Sequence[str], pieces: Iterable[str]) -> Iterator[str]:
         yield held
 
 
+def first_stop(text: str, stops: Sequence[str]) -> int | None:
+    """Where the stop string begins that is complete first; None if there is none."""
+    found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
+    return min(found)[1] if found else None
+
+
 def _length_of_beginning(text: str, stops: Sequence[str]) -> int:
-    """How long an end of the text is at most that a stop string begins with."""
+    """The length of the longest suffix of the text that is a proper prefix of a stop
+    string.
+    """
     return max(
         (n for stop in stops for n in range(1, len(stop)) if text.endswith(stop[:n])),
         default=0,

@@ -18,7 +18,10 @@ from llmlib.model.cache import LayerCache
 from llmlib.model.positions import RotaryPositions
 
 Mask = Callable[[Tensor, Tensor], Tensor]
-"""From query positions (T, 1) and key positions (1, S) to who may see whom (T, S)."""
+"""From query positions (T, 1) and key positions (1, S) to who may see whom (T, S).
+
+Every query must see at least one key: a softmax over nothing has no value.
+"""
 
 
 def causal(query: Tensor, key: Tensor) -> Tensor:
@@ -28,7 +31,7 @@ def causal(query: Tensor, key: Tensor) -> Tensor:
 
 def everything(query: Tensor, key: Tensor) -> Tensor:
     """Every position sees every other, as in an encoder."""
-    return (key <= query) | (key > query)
+    return torch.ones_like(query - key, dtype=torch.bool)
 
 
 def sliding_window(window: int) -> Mask:
@@ -64,6 +67,7 @@ def attention_weights(
     """softmax(Q Kᵀ / √D), with nothing on the positions that are not allowed (Vaswani
     et al. 2017, equation 1).
     """
+    # Adding is faster than filling in, forward and back.
     hidden = torch.zeros_like(allowed, dtype=q.dtype).masked_fill_(~allowed, -math.inf)
     scores = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1) + hidden  # (B, H, T, S)
     return scores.softmax(dim=-1)
@@ -73,10 +77,11 @@ class Attention(nn.Module):
     """Multi-head self-attention with optional grouped queries (Vaswani et al. 2017;
     Ainslie et al. 2023).
 
-    n_embd channels are split over n_head heads of size D = n_embd / n_head. With
-    n_kv_head < n_head, groups of n_head / n_kv_head query heads share one head of keys
-    and values. `mask` says who sees whom, `rotary` turns queries and keys by their
-    position. `dropout` falls on the attention weights and on the result.
+    Queries, keys and values are made from all n_embd channels, and split over n_head
+    heads of size D = n_embd / n_head. With n_kv_head < n_head, groups of n_head /
+    n_kv_head query heads share one head of keys and values. `mask` says who sees whom,
+    `rotary` turns queries and keys by their position. `dropout` falls on the attention
+    weights and on the result.
 
     Raises ValueError if n_embd is not a multiple of n_head, or n_head not a multiple of
     n_kv_head.
@@ -96,11 +101,8 @@ class Attention(nn.Module):
         super().__init__()
         n_kv_head = n_head if n_kv_head is None else n_kv_head
         check_heads(n_embd, n_head, n_kv_head)
-        self.n_head, self.n_kv_head, self.head_size = (
-            n_head,
-            n_kv_head,
-            n_embd // n_head,
-        )
+        self.n_head, self.n_kv_head = n_head, n_kv_head
+        self.head_size = n_embd // n_head
         self.mask, self.rotary, self.dropout = mask, rotary, nn.Dropout(dropout)
         self.q_proj = nn.Linear(n_embd, n_embd, bias=bias)
         self.k_proj = nn.Linear(n_embd, n_kv_head * self.head_size, bias=bias)
@@ -145,10 +147,9 @@ class Attention(nn.Module):
         before take the same numbers from PyTorch's fused kernel, where that is faster;
         a single causal query sees all keys, and needs no mask.
         """
-        on_cpu_in_bf16 = (
-            q.device.type == "cpu" and q.dtype == torch.bfloat16
-        )  # the fused kernel is slow there
-        fused = self.record is None and not on_cpu_in_bf16
+        # In bfloat16 on a CPU the fused kernel is slow.
+        slow = q.device.type == "cpu" and q.dtype == torch.bfloat16
+        fused = self.record is None and not slow
         p = self.dropout.p if self.training else 0.0
         group = self.n_head // self.n_kv_head  # queries that share a head of keys
         options: Any = {"dropout_p": p, "enable_gqa": group > 1}

@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from llmlib.text.ids import check_range
+
 
 class Bigram(nn.Module):
     """A V × V table of logits: row i says what follows token i. It starts at zero,
@@ -27,8 +29,6 @@ class Bigram(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """Logits for the token after each position."""
-        if ids.numel() and not 0 <= ids.min() <= ids.max() < self.vocab_size:
-            raise ValueError(
-                f"ids run from {ids.min()} to {ids.max()}, allowed are 0 to {self.vocab_size - 1}"
-            )
+        if ids.numel():
+            check_range("ids", *ids.aminmax(), self.vocab_size)
         return self.table[ids]

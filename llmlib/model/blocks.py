@@ -52,9 +52,8 @@ class RMSNorm(nn.Module):
         Llama does.
         """
         wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
-        normed = (wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)).to(
-            x.dtype
-        )
+        scale = torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
+        normed = (wide * scale).to(x.dtype)
         return normed if self.weight is None else self.weight * normed
 
 
@@ -78,8 +77,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 
 
 class MLP(nn.Module):
-    """Two layers with a bend between them: down(activation(up(x))), at each position
-    alone.
+    """Two linear layers with a nonlinearity between them: down(activation(up(x))), at
+    each position alone.
 
     n_hidden defaults to 4 · n_embd. Raises ValueError for an activation other than
     gelu, gelu_tanh, relu2.
@@ -147,9 +146,8 @@ class Smear(nn.Module):
 
     def __init__(self, n_embd: int, reach: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(
-            torch.zeros(reach, n_embd)
-        )  # weight[j] is for the position j + 1 before
+        # weight[j] is for the position j + 1 before.
+        self.weight = nn.Parameter(torch.zeros(reach, n_embd))
 
     def forward(
         self, x: Float[Tensor, "B T C"], cache: KVCache | None = None
@@ -172,8 +170,8 @@ class Block(nn.Module):
     residual stream what it makes of it.
 
     The norms stand before the parts and not after them ("pre-norm", Radford et al.
-    2019), so that the stream itself runs from the embeddings to the logits without a
-    bend.
+    2019), so that the stream itself runs from the embeddings to the logits with nothing
+    but additions on its way.
     """
 
     def __init__(

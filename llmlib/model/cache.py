@@ -49,6 +49,11 @@ class KVCache:
         )
         self.length = 0  # positions filled so far
 
+    @property
+    def batch_size(self) -> int:
+        """How many texts it has room for, side by side."""
+        return len(self.keys[0])
+
     def layer(self, index: int) -> LayerCache:
         """The part that block `index` reads and writes."""
         return LayerCache(self.keys[index], self.values[index], self.length)
@@ -60,7 +65,9 @@ class KVCache:
         self.length += length
 
     def take_back(self, length: int) -> None:
-        """Forget the last `length` positions."""
+        """Forget the last `length` positions. ValueError for more than there are."""
+        if not 0 <= length <= self.length:
+            raise ValueError(f"cannot take back {length} of {self.length} positions")
         self.length -= length
 
     def reset(self) -> None:

@@ -77,8 +77,10 @@ class GPTConfig:
             raise ValueError(
                 f"dropout must be at least 0 and below 1, got {self.dropout}"
             )
-        if not self.rope_theta > 0:
-            raise ValueError(f"rope_theta must be positive, got {self.rope_theta}")
+        if not 0 < self.rope_theta < float("inf"):
+            raise ValueError(
+                f"rope_theta must be positive and finite, got {self.rope_theta}"
+            )
         if self.smear < 0:
             raise ValueError(f"smear must be at least 0, got {self.smear}")
         check_choices(self, CHOICES)

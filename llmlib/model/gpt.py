@@ -26,6 +26,7 @@ from llmlib.model.positions import (
     RotaryPositions,
     SinusoidalPositions,
 )
+from llmlib.text.ids import check_range
 
 
 class GPT(nn.Module):
@@ -65,9 +66,10 @@ class GPT(nn.Module):
     ) -> Float[Tensor, "B T V"]:
         """Logits for the token after each position.
 
-        With a cache, ids continue the text it holds, and it is advanced by T. Raises
-        ValueError for ids of another shape or outside the vocabulary and for more
-        positions than block_size, TypeError for ids that are no tensor of integers.
+        With a cache, ids continue the texts it holds, and it is advanced by T. Raises
+        ValueError for ids of another shape or outside the vocabulary, for more
+        positions than block_size and for a cache of another batch size, TypeError for
+        ids that are no tensor of integers.
         """
         x = self.embed(ids, cache)
         for i, block in enumerate(self.blocks):
@@ -81,13 +83,18 @@ class GPT(nn.Module):
     ) -> Float[Tensor, "B T C"]:
         """The residual stream before the first block: what each token is, and where."""
         check_form(ids)
+        if cache is not None and len(ids) != cache.batch_size:
+            raise ValueError(
+                f"ids has {len(ids)} rows, the cache room for {cache.batch_size}"
+            )
         start, length = 0 if cache is None else cache.length, ids.shape[1]
         if start + length > self.block_size:
             raise ValueError(
                 f"{start} + {length} positions do not fit into block_size={self.block_size}"
             )
         if ids.device.type != "cpu" and not torch.compiler.is_compiling():
-            self._check(ids)  # a GPU that fails to look one up answers nothing more
+            # On a GPU an id outside the table kills the whole CUDA context: look first.
+            self._check(ids)
         try:
             x = self.embed_tokens(ids)
         except IndexError:
@@ -103,19 +110,16 @@ class GPT(nn.Module):
 
     def _check(self, ids: Int[Tensor, "B T"]) -> None:
         low, high = torch.stack(ids.aminmax()).tolist()  # one wait for the device
-        if low < 0 or high >= self.vocab_size:
-            raise ValueError(
-                f"ids run from {low} to {high}, allowed are 0 to {self.vocab_size - 1}"
-            )
+        check_range("ids", low, high, self.vocab_size)
 
 
 def check_form(ids: Any) -> None:
     """TypeError unless ids are a tensor of integers, ValueError unless it is (B, T)."""
     if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
-        raise TypeError(f"ids is a tensor of int64 or int32, not {kind}")
+        raise TypeError(f"ids must be a tensor of int64 or int32, got {kind}")
     if ids.ndim != 2:
-        raise ValueError(f"ids has the shape (B, T), not {tuple(ids.shape)}")
+        raise ValueError(f"ids must have the shape (B, T), got {tuple(ids.shape)}")
 
 
 def make_position_embedding(config: GPTConfig) -> nn.Module | None:
@@ -187,9 +191,8 @@ def initialise(model: GPT) -> None:
             if part.bias is not None:
                 part.bias.zero_()
             if scaled:
-                part.weight.normal_(
-                    std=0.02 / (2 * config.n_layer) ** 0.5 if writes else 0.02
-                )
+                std = 0.02 / (2 * config.n_layer) ** 0.5 if writes else 0.02
+                part.weight.normal_(std=std)
             elif writes or name == "lm_head":
                 part.weight.zero_()
             else:

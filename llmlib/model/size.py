@@ -27,8 +27,8 @@ PARTS = {
 
 @dataclass(frozen=True)
 class PartSize:
-    """One line of the report: a part, its parameters, and its FLOPs (multiplications
-    and additions) for one token.
+    """One line of the report: a part, its parameters, and the FLOPs (multiplications
+    and additions) of its matrix products for one token.
     """
 
     part: str
@@ -55,20 +55,21 @@ class SizeReport:
         """FLOPs of the forward pass for one token at the full context."""
         return sum(part.flops_per_token for part in self.parts)
 
-    def weight_bytes(self, bytes_per_number: int = 4) -> int:
-        """Memory of the weights; 4 bytes a number in float32, 2 in float16 or bfloat16."""
-        return self.parameters * bytes_per_number
+    @property
+    def weight_bytes(self) -> int:
+        """Memory of the weights in float32."""
+        return 4 * self.parameters
 
     @property
     def training_bytes(self) -> int:
         """Memory of weights, gradients and AdamW's two moments in float32, without
         activations.
         """
-        return 4 * self.weight_bytes()
+        return 4 * self.weight_bytes
 
     def cache_bytes(self, bytes_per_number: int = 4) -> int:
         """Memory of a KV cache for one text of the full context: keys and values, and
-        with a smear the embeddings.
+        with a smear the embeddings; 4 bytes a number in float32, 2 in bfloat16.
         """
         config = self.config
         a_position = 2 * config.n_layer * config.kv_heads * config.head_size
@@ -90,13 +91,10 @@ class SizeReport:
             lines.append(
                 f"{name:<20}{parameters:>14,}{shares[0]:>8.1%}{flops:>16,}{shares[1]:>8.1%}"
             )
-        megabytes = [
-            n / 1e6
-            for n in (self.weight_bytes(), self.training_bytes, self.cache_bytes())
-        ]
         lines.append(
-            "in float32: {:,.1f} MB of weights, {:,.1f} MB to train, "
-            "{:,.1f} MB of cache for one text".format(*megabytes)
+            f"in float32: {self.weight_bytes / 1e6:,.1f} MB of weights, "
+            f"{self.training_bytes / 1e6:,.1f} MB to train, "
+            f"{self.cache_bytes() / 1e6:,.1f} MB of cache for one text"
         )
         return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from llmlib.text.ids import check_range
 from llmlib.text.tokenizers import Tokenizer
 
 
@@ -30,7 +31,7 @@ def document_starts(
     Raises ValueError where there is no such place.
     """
     if not start_ids:
-        raise ValueError("start_ids is empty; it needs at least one id")
+        raise ValueError("start_ids must hold at least one id, got none")
     # The last place has room for a row after its start_ids.
     n_places = max(0, len(ids) - block_size - len(start_ids) + 1)
     stands = torch.ones(n_places, dtype=torch.bool)
@@ -71,13 +72,15 @@ def batch_at(
     n_places = len(ids) - block_size
     for name, number in {"step": step, "seed": seed, "rank": rank}.items():
         if not 0 <= number < 2**64:
-            raise ValueError(f"{name} is {number}, not between 0 and 2**64 - 1")
+            raise ValueError(f"{name} must lie between 0 and 2**64 - 1, got {number}")
     # index_select copies rows on one thread; indexing would wake all of them for little.
     if starts is None:
         drawn = _draw(batch_size, seed, rank, step, 0) % n_places
         places = torch.from_numpy(drawn.astype(np.int64))  # (B,)
     else:
-        _check_starts(starts, n_places)
+        if not len(starts):
+            raise ValueError("starts must hold at least one place, got none")
+        check_range("starts", *starts.aminmax(), n_places)
         rows = range(step * batch_size, (step + 1) * batch_size)
         turns = [divmod(row, len(starts)) for row in rows]  # the round, and where in it
         chosen = [_order(len(starts), seed, rank, nth)[i] for nth, i in turns]
@@ -103,26 +106,16 @@ def _draw(n: int, seed: int, rank: int, at: int, purpose: int) -> NDArray[np.uin
 def _check(ids: Tensor, batch_size: int, block_size: int) -> None:
     if not isinstance(ids, Tensor) or ids.dtype != torch.int64:
         kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
-        raise TypeError(f"ids is an int64 tensor, not {kind}")
+        raise TypeError(f"ids must be an int64 tensor, got {kind}")
     if ids.ndim != 1:
-        raise ValueError(f"ids has one dimension, not the shape {tuple(ids.shape)}")
+        raise ValueError(f"ids must be one row, got the shape {tuple(ids.shape)}")
     if batch_size < 1 or block_size < 1:
         raise ValueError(
-            f"batch_size is {batch_size} and block_size {block_size}; "
-            "both are at least 1"
+            "batch_size and block_size must be at least 1, "
+            f"got {batch_size} and {block_size}"
         )
     if len(ids) <= block_size:
         raise ValueError(
             f"the text has {len(ids)} ids, but a context of {block_size} and what "
             f"follows it need {block_size + 1}"
-        )
-
-
-def _check_starts(starts: Tensor, n_places: int) -> None:
-    if not len(starts):
-        raise ValueError("starts is empty; it needs at least one place")
-    low, high = (int(place) for place in starts.aminmax())
-    if low < 0 or high >= n_places:
-        raise ValueError(
-            f"starts run from {low} to {high}, allowed are 0 to {n_places - 1}"
         )

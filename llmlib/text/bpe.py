@@ -18,6 +18,7 @@ from llmlib.text.merges import apply_merges, learn_merges
 from llmlib.text.splitting import GPT2_PATTERN, Splitter, compile_special
 from llmlib.text.tokenizers import Tokenizer, check_surrogates, check_text
 
+BYTES = [bytes([byte]) for byte in range(256)]
 CACHED_PIECES = 2**17  # how many pieces the cache holds at most,
 CACHED_LENGTH = 64  # each of at most so many characters
 
@@ -35,7 +36,8 @@ class BPETokenizer(Tokenizer):
     - pattern: cuts a text into pieces; has to match every character
 
     Raises ValueError if a byte is missing, if a merge uses or makes a token that is not
-    in `vocab`, or if the pattern has a capturing group.
+    in `vocab`, if a special token is spelled as files write another token, or if the
+    pattern has a capturing group.
     """
 
     def __init__(
@@ -54,10 +56,12 @@ class BPETokenizer(Tokenizer):
 
         special_ids = set(self.special_tokens.values())
         ids = {token: i for i, token in enumerate(self.vocab) if i not in special_ids}
-        for byte in range(256):
-            if bytes([byte]) not in ids:
-                raise ValueError(f"the vocabulary has no token for byte {byte:#04x}")
-        self._byte_ids = [ids[bytes([byte])] for byte in range(256)]
+        made = {a + b for a, b in self.merges}
+        bpe_files.check_special(self.special_tokens, {*BYTES, *made, *ids})
+        for byte in BYTES:
+            if byte not in ids:
+                raise ValueError(f"the vocabulary has no token for byte {byte[0]:#04x}")
+        self._byte_ids = [ids[byte] for byte in BYTES]
         try:
             self._merges = {
                 (ids[a], ids[b]): (rank, ids[a + b])
@@ -84,24 +88,25 @@ class BPETokenizer(Tokenizer):
         occurrences in the text are left out. Of equally frequent pairs the one that
         occurs first is merged.
 
-        Raises ValueError for an empty text or a vocab_size below 256 plus the number of
-        special tokens, TypeError for one that is no integer.
+        Raises ValueError for an empty text, for a vocab_size below 256 plus the number
+        of special tokens and for a special token as in the class, TypeError for a
+        vocab_size that is no integer.
         """
         check_text(text)
         if not isinstance(vocab_size, Integral):
-            raise TypeError(f"vocab_size is an integer, not {vocab_size!r}")
+            raise TypeError(f"vocab_size must be an integer, got {vocab_size!r}")
         n_merges = vocab_size - 256 - len(special_tokens)
         if n_merges < 0:
             raise ValueError(
                 f"vocab_size is {vocab_size}, but 256 bytes and {len(special_tokens)} "
                 f"special tokens need at least {256 + len(special_tokens)}"
             )
+        bpe_files.check_special(special_tokens, BYTES)  # not only after all the work
         split, special = Splitter(pattern).split, compile_special(special_tokens)
         parts = special.split(text)[::2] if special else [text]
         words = Counter(chain.from_iterable(map(split, parts)))
 
-        vocab = [bytes([byte]) for byte in range(256)]
-        merges = []
+        vocab, merges = list(BYTES), []
         for a, b in learn_merges(words, n_merges):
             merges.append((vocab[a], vocab[b]))
             vocab.append(vocab[a] + vocab[b])

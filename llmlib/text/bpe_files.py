@@ -7,7 +7,7 @@ U+0100 on. A space is "Ġ", a newline "Ċ".
 
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,18 @@ def read_bytes(written: str) -> bytes:
         raise ValueError(f"in {written!r}, {error} stands for no byte") from None
 
 
+def check_special(special_tokens: Iterable[str], ordinary: Container[bytes]) -> None:
+    """ValueError naming a special token that is spelled as an ordinary one is written:
+    no file could tell the two apart.
+    """
+    for token in special_tokens:
+        if BYTE_OF_CHARACTER.keys() >= set(token) and read_bytes(token) in ordinary:
+            raise ValueError(
+                f"the special token {token!r} is how the token {read_bytes(token)!r} is "
+                "written: choose another"
+            )
+
+
 def read_gpt2(
     vocab_json: str | PathLike[str],
     merges_txt: str | PathLike[str],
@@ -88,7 +100,11 @@ def to_hf(
 ) -> dict[str, Any]:
     """The contents of a `tokenizer.json` that `tokenizers.Tokenizer.from_file` reads."""
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True}
-    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+    pre_tokenizer: dict[str, Any] = byte_level | {"use_regex": True}
+    if pattern != GPT2_PATTERN:
+        split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated"}
+        steps = [split | {"invert": False}, byte_level | {"use_regex": False}]
+        pre_tokenizer = {"type": "Sequence", "pretokenizers": steps}
     special = {
         id_: {"id": id_, "content": token, "special": True, "normalized": False}
         | {"single_word": False, "lstrip": False, "rstrip": False}
@@ -101,15 +117,7 @@ def to_hf(
         "padding": None,
         "added_tokens": [special[id_] for id_ in sorted(special)],
         "normalizer": None,
-        "pre_tokenizer": byte_level | {"use_regex": True}
-        if pattern == GPT2_PATTERN
-        else {
-            "type": "Sequence",
-            "pretokenizers": [
-                split | {"invert": False},
-                byte_level | {"use_regex": False},
-            ],
-        },
+        "pre_tokenizer": pre_tokenizer,
         "post_processor": None,
         "decoder": byte_level | {"use_regex": True},
         "model": {

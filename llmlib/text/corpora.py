@@ -62,7 +62,7 @@ class Corpus:
         it stays where it is inside the first document.
         """
         if not 0 < val < 1:
-            raise ValueError(f"val is {val}; it is a share between 0 and 1")
+            raise ValueError(f"val must lie between 0 and 1, got {val}")
         cut = int(len(self.text) * (1 - val))
         ends = accumulate(map(len, self.documents))
         cut = max((end for end in ends if 0 < end <= cut), default=cut)
@@ -109,7 +109,11 @@ def _load(name_or_path: str | os.PathLike[str]) -> Corpus:
     return Corpus(path.name, _read_documents(path))
 
 
-def _read_documents(path: Path) -> list[str]:
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, without a byte-order mark, and LF where it has CRLF.
+
+    Raises ValueError naming the first byte that is no UTF-8, and its offset.
+    """
     try:
         text = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -117,8 +121,11 @@ def _read_documents(path: Path) -> list[str]:
             f"{path} is not UTF-8: byte {error.object[error.start]:#04x} "
             f"at offset {error.start}"
         ) from None
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    return re.findall(r"(?s)\n*.+?(?:\n\n+|\Z)", text)
+    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+
+
+def _read_documents(path: Path) -> list[str]:
+    return re.findall(r"(?s)\n*.+?(?:\n\n+|\Z)", read_text(path))
 
 
 def _load_stories() -> list[str]:
@@ -193,13 +200,11 @@ def _download_simplestories() -> Path:
         from huggingface_hub import hf_hub_download
     except ImportError as error:
         raise _missing_package(error) from error
-    repo, file, revision = (
-        SIMPLESTORIES_REPO,
-        SIMPLESTORIES_FILE,
-        SIMPLESTORIES_REVISION,
-    )
+    repo, file = SIMPLESTORIES_REPO, SIMPLESTORIES_FILE
     try:
-        path = hf_hub_download(repo, file, repo_type="dataset", revision=revision)
+        path = hf_hub_download(
+            repo, file, repo_type="dataset", revision=SIMPLESTORIES_REVISION
+        )
     except (OSError, ValueError) as error:
         raise _unavailable(f"{file} of the dataset {repo}", "it", error) from error
     return Path(path)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from itertools import accumulate
@@ -51,9 +51,6 @@ class Dependence:
         return self.start - self.sources[-1][1]
 
 
-Annotated = tuple[str, list[Dependence]]
-
-
 class StoryGrammar:
     """Stories without end, and the exact probability of any text under their rules.
 
@@ -64,8 +61,7 @@ class StoryGrammar:
 
     def __init__(self, rules: str | None = None) -> None:
         if rules is None:
-            village = files(__package__).joinpath("village.md")
-            rules = village.read_text(encoding="utf-8")
+            rules = files(__package__).joinpath("village.md").read_text("utf-8")
         linked = Rules(rules)
         self._story = linked.story
         self._blank: Memory = (None,) * linked.slots
@@ -78,20 +74,21 @@ class StoryGrammar:
         Raises ValueError when `n_stories` is negative, TypeError when it is no int.
         """
         if not isinstance(n_stories, int):
-            kind = type(n_stories).__name__
-            raise TypeError(f"n_stories is a {kind}; it must be an int")
+            raise TypeError(f"n_stories must be an int, got {n_stories!r}")
         if n_stories < 0:
-            raise ValueError(f"n_stories is {n_stories}; it must be 0 or more")
+            raise ValueError(f"n_stories must be at least 0, got {n_stories}")
         random = Random(seed)
         return "".join("".join(self._tell(random)[0]) for _ in range(n_stories))
 
-    def annotated(self, seed: int, min_distance: int = 40) -> Annotated:
+    def annotated(
+        self, seed: int, min_distance: int = 40
+    ) -> tuple[str, list[Dependence]]:
         """The story of `sample(1, seed)`, and where in it earlier words decide later ones.
 
         A dependence is a mention of a slot that the rules mark with `!kind`, at least
         `min_distance` characters after the slot's mention before it.
         """
-        pieces, mentions, _ = self._tell(Random(seed))
+        pieces, mentions = self._tell(Random(seed))
         offsets = [0, *accumulate(map(len, pieces))]
         found: list[Dependence] = []
         so_far = defaultdict[int, list[tuple[int, int]]](list)  # where each slot was
@@ -109,6 +106,16 @@ class StoryGrammar:
         """log2 P(an endless stream of stories begins with `text`); -inf if it never does."""
         return 0.0 - fsum(self.surprisal(text))
 
+    def bits_per_character(self, stories: str | Sequence[str]) -> float:
+        """The floor: the mean surprisal of these stories, each by itself, under the
+        grammar that wrote them. Raises ValueError where there is no character.
+        """
+        stories = [stories] if isinstance(stories, str) else stories
+        n_characters = sum(map(len, stories))
+        if not n_characters:
+            raise ValueError("there are no characters to score")
+        return -sum(map(self.log2_prob, stories)) / n_characters
+
     def surprisal(self, text: str) -> list[float]:
         """Bits of each character given all before it: -log2 P(text[i] | text[:i]).
 
@@ -116,7 +123,7 @@ class StoryGrammar:
         write, all are infinite.
         """
         if not isinstance(text, str):
-            raise TypeError(f"text is a {type(text).__name__}; it must be a str")
+            raise TypeError(f"text must be a str, got a {type(text).__name__}")
         bits: list[float] = []
         # mass[i] = P(text[base : i + 1] | text[:base]), summed over the hypotheses.
         mass = [0.0] * len(text)
@@ -147,16 +154,11 @@ class StoryGrammar:
                 reach = max(reach, end)
         return bits + _surprisals(mass[base:])
 
-    def _tell(
-        self, random: Random
-    ) -> tuple[list[str], list[tuple[Symbol, int, int]], float]:
-        """One story: its pieces; the mentions of slots; log2 P of all that was drawn.
-
-        A mention is (symbol, slot, index of its piece).
-        """
+    def _tell(self, random: Random) -> tuple[list[str], list[tuple[Symbol, int, int]]]:
+        """One story: its pieces, and the mentions of slots: (symbol, slot, piece)."""
         pieces: list[str] = []
         mentions: list[tuple[Symbol, int, int]] = []
-        memory, bits, draw = self._blank, 0.0, random.random
+        memory, draw = self._blank, random.random
         todo: list[str | Symbol] = [END, self._story]
         while todo:
             item = todo.pop()
@@ -165,16 +167,14 @@ class StoryGrammar:
                 continue
             step = item.plain or self._step(item, memory)
             if isinstance(step, Choice):
-                drawn = bisect(step.borders, draw())
-                option = step.options[drawn]
-                bits += step.logs[drawn]
+                option = step.options[bisect(step.borders, draw())]
                 items, memory = item.write[option], _remember(item, option, memory)
             else:
                 items = step
             if item.slot is not None and len(items) == 1:
                 mentions.append((item, item.slot, len(pieces)))
             todo += items[::-1]
-        return pieces, mentions, bits
+        return pieces, mentions
 
     def _literals(
         self, states: dict[State, float], first: str

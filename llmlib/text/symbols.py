@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import accumulate
-from math import log2
 
 from llmlib.text.rules import Option, parse
 
@@ -27,7 +26,6 @@ class Choice:
         total = sum(option.weight for option in options)
         self.options = options
         self.chances = [option.weight / total for option in options]
-        self.logs = [log2(chance) for chance in self.chances]
         self.borders = list(accumulate(self.chances))[:-1]
 
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Self
 
 import regex
 
+from llmlib.text.ids import check_range
+
 UNKNOWN = "<unk>"
 
 # GPT-2's pattern, except that a whitespace character which leads no word is a piece of
@@ -52,15 +54,13 @@ class Tokenizer(ABC):
     def encode(self, text: str) -> list[int]:
         """The ids of `text`. Raises TypeError for anything but a str."""
         if not isinstance(text, str):
-            raise TypeError(f"encode takes a str, not a {type(text).__name__}")
+            raise TypeError(f"text must be a str, got a {type(text).__name__}")
         return self._encode(text)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids`. Raises ValueError for an id outside the vocabulary."""
         ids = [operator.index(id_) for id_ in ids]
-        for id_ in (min(ids, default=0), max(ids, default=0)):
-            if not 0 <= id_ < self.vocab_size:
-                raise ValueError(f"id {id_} is not one of 0 to {self.vocab_size - 1}")
+        check_range("ids", min(ids, default=0), max(ids, default=0), self.vocab_size)
         return self._decode(ids)
 
     def pieces(self, text: str) -> list[str]:
@@ -160,7 +160,7 @@ class WordTokenizer(_TableTokenizer):
     def __init__(self, vocab: Mapping[str, int]) -> None:
         super().__init__(vocab)
         if self._table[0] != UNKNOWN:
-            raise ValueError(f"id 0 is {UNKNOWN!r}, not {self._table[0]!r}")
+            raise ValueError(f"id 0 must be {UNKNOWN!r}, got {self._table[0]!r}")
 
     @classmethod
     def train(cls, text: str, vocab_size: int = 10_000) -> Self:
@@ -168,7 +168,9 @@ class WordTokenizer(_TableTokenizer):
         if it has fewer. Of equally common words the one that occurs first is taken."""
         check_text(text)
         if vocab_size < 2:
-            raise ValueError(f"vocab_size is {vocab_size}; {UNKNOWN} and a word need 2")
+            raise ValueError(
+                f"vocab_size must be at least 2, for {UNKNOWN} and a word, got {vocab_size}"
+            )
         counts = Counter(cls._pattern.findall(text)).most_common(vocab_size - 1)
         words = [UNKNOWN, *(word for word, _ in counts)]
         return cls({word: id_ for id_, word in enumerate(words)})
@@ -207,7 +209,7 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 def check_text(text: str) -> None:
     """Raise unless `text` is a str to learn from: not empty, and no lone surrogates."""
     if not isinstance(text, str):
-        raise TypeError(f"a text is a str, not a {type(text).__name__}")
+        raise TypeError(f"text must be a str, got a {type(text).__name__}")
     if not text:
         raise ValueError("the text is empty; there is nothing to learn from")
     check_surrogates(text)

@@ -93,7 +93,8 @@ def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
     config = GPTConfig(**values)
     check_vocabulary(config, tokenizer)
     check_digests(files, metadata, folder)
-    model = GPT(config)
+    with torch.random.fork_rng(devices=[]):  # its first weights are drawn for nothing
+        model = GPT(config)
     fill(model, tensors)
     return model.eval(), tokenizer
 

@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from llmlib.text.ids import check_range
+
 
 def checked_ids(
     name: str, ids: Int[Tensor, " N"] | list[int], model: Any, at_least: int
@@ -17,8 +19,5 @@ def checked_ids(
         raise ValueError(f"{name} need at least {at_least} ids in a row, got {shape}")
     if row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {row.dtype}")
-    low, high = int(row.min()), int(row.max())
-    if low < 0 or high >= model.vocab_size:
-        allowed = f"allowed are 0 to {model.vocab_size - 1}"
-        raise ValueError(f"{name} run from {low} to {high}, {allowed}")
+    check_range(name, *row.aminmax(), model.vocab_size)
     return row.long().contiguous()

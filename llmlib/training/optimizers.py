@@ -44,12 +44,11 @@ def orthogonalize(
 
     An odd polynomial of a matrix, a·X + b·(XXᵀ)X + c·(XXᵀ)²X, applies the polynomial to
     its singular values and leaves U and V alone. The polynomials, one after another,
-    lift every value in (0, 1] into a band around 1. X(XᵀX) is the same as (XXᵀ)X: the
-    smaller of the two squares is taken.
+    lift all but the smallest values in (0, 1] into a band around 1. X(XᵀX) is the same
+    as (XXᵀ)X: the smaller of the two squares is taken.
     """
-    x = matrices / matrices.norm(dim=(1, 2), keepdim=True).clamp(
-        min=1e-7
-    )  # singular values at most 1
+    lengths = matrices.norm(dim=(1, 2), keepdim=True)
+    x = matrices / lengths.clamp(min=1e-7)  # singular values at most 1
     tall = x.shape[1] > x.shape[2]
     for a, b, c in polynomials:
         gram = torch.bmm(x.mT, x) if tall else torch.bmm(x, x.mT)
@@ -147,9 +146,8 @@ def build_optimizers(model: nn.Module, config: TrainConfig) -> list[Optimizer]:
     group keeps its highest rate as "peak_lr".
     """
     matrices: list[Tensor] = []
-    others: dict[tuple[float, float], list[Tensor]] = defaultdict(
-        list
-    )  # by rate and decay
+    # By rate and decay.
+    others = defaultdict[tuple[float, float], list[Tensor]](list)
     for name, p in model.named_parameters():
         if not p.requires_grad:
             continue
@@ -199,12 +197,12 @@ def adam_rate(name: str, config: TrainConfig) -> float:
     return config.head_lr if "lm_head" in name else config.vector_lr
 
 
-def clip_gradient(model: nn.Module, longest: float) -> float:
-    """Shortens the gradient of all parameters together to the length `longest`, unless
+def clip_gradient(model: nn.Module, max_norm: float) -> float:
+    """Shortens the gradient of all parameters together to the length `max_norm`, unless
     that is 0; returns the length it had (Pascanu et al. 2013).
     """
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = nn.utils.get_total_norm(gradients)
-    if longest:
-        nn.utils.clip_grads_with_norm_(model.parameters(), longest, norm)
+    if max_norm:
+        nn.utils.clip_grads_with_norm_(model.parameters(), max_norm, norm)
     return norm.item()

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from hashlib import sha256
 from pathlib import Path
 from reprlib import repr as shortened
@@ -194,21 +195,21 @@ def restore(
         part, _, rest = name.partition(".")
         parts[part][rest] = tensor
     check_fit(weights(trainer.model), parts["model"], origin)
-    best = record["best"]
-    if best is not None:
+    if record["best"] is not None:
         check_fit(weights(trainer.model), parts["best"], origin)
     fill(trainer.model, parts["model"])
+    memory = defaultdict[str, dict[str, Tensor]](dict)  # by parameter
+    for name, tensor in parts["optimizer"].items():
+        parameter, _, key = name.rpartition(".")
+        memory[parameter][key] = tensor
     for name, p, optimizer in slots(trainer):
-        keys = [key for key in parts["optimizer"] if key.rpartition(".")[0] == name]
-        memory = {key.rpartition(".")[2]: parts["optimizer"][key] for key in keys}
-        optimizer.state[p] = {key: t.to(p.device) for key, t in memory.items()}
+        optimizer.state[p] = {key: t.to(p.device) for key, t in memory[name].items()}
     trainer.step = record["step"]
     trainer.best_weights = {
         n: t.to(trainer.config.device) for n, t in parts["best"].items()
     }
-    trainer.best_step, trainer.best_val_loss = None, math.inf
-    if best is not None:
-        trainer.best_step, trainer.best_val_loss = best["step"], best["val_loss"]
+    best = record["best"] or {"step": None, "val_loss": math.inf}
+    trainer.best_step, trainer.best_val_loss = best["step"], best["val_loss"]
 
 
 def slots(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, Optimizer]]:
@@ -226,11 +227,12 @@ def identity(trainer: Trainer) -> dict[str, Any]:
     it is computed, `device` and `compile`, are not among it.
     """
     model = unwrapped(trainer.model)
-    config = {"vocab_size": model.vocab_size}
-    if hasattr(model, "config"):
-        config = asdict(model.config)
+    config = getattr(model, "config", None)
+    values = {"vocab_size": model.vocab_size}
+    if is_dataclass(config) and not isinstance(config, type):
+        values = asdict(config)
     same: dict[str, Any] = {"model": type(model).__name__}
-    same |= {f"model.{key}": value for key, value in config.items()}
+    same |= {f"model.{key}": value for key, value in values.items()}
     same |= {
         key: value
         for key, value in asdict(trainer.config).items()

@@ -38,9 +38,10 @@ class Trainer:
     With precision "bfloat16" a copy of it in bfloat16 does the work and hands its
     gradients to the float32 weights.
 
-    Rows begin anywhere in the ids; with `start_ids` (a tokenizer's own, say) only where
-    these stand, at the beginnings of documents, in training (at every eighth right after
-    them; each once before any a second time) and in validation.
+    Rows begin anywhere in the ids. With `start_ids` (a tokenizer's own, say), every row
+    begins where a document does, at its start_ids. In training one document in eight is
+    read from just after them, so that the model also learns to read a prompt without
+    them. All documents are used once before any is used again.
 
     Batches and dropout depend on the config's seed and the step alone (each step seeds
     torch's global generator), so a training that is saved and resumed goes on bit for
@@ -54,7 +55,8 @@ class Trainer:
     Raises ValueError for ids outside the vocabulary, ids too few for one context, a
     context that the model does not read and a model without parameters to train;
     TypeError for ids that are not integers. A step raises TrainingDivergedError, naming
-    itself, where its loss or gradient is not finite; the weights stay those before it.
+    itself, where its loss or gradient is not finite, before it moves the weights, or
+    where the validation loss is not, after it has moved them.
     """
 
     def __init__(
@@ -130,9 +132,7 @@ class Trainer:
         )
 
     def _differentiate(self) -> float:
-        """Leaves the gradient of the step's mean loss in the model; returns the
-        loss.
-        """
+        """Leaves the gradient of the step's mean loss in the model; returns the loss."""
         config, worker = self.config, self._worker
         pieces = config.gradient_accumulation_steps
         batch = batch_at(

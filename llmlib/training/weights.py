@@ -5,17 +5,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 
 def unwrapped(model: nn.Module) -> Any:
     """The model itself, out of what torch.compile and distributed training wrap
     around it.
     """
-    while (
-        inner := getattr(model, "_orig_mod", None) or getattr(model, "module", None)
-    ) is not None:
-        model = inner
-    return model
+    inner: Any = getattr(model, "_orig_mod", None)
+    if isinstance(model, DataParallel | DistributedDataParallel):
+        inner = model.module
+    return model if inner is None else unwrapped(inner)
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

@@ -1,10 +1,11 @@
 """Every check accepts what is right, and names each mistake that it knows."""
 
+import numpy as np
 import pytest
 import torch
 
 from llmlib.check import check, diagnosis
-from llmlib.check.checking import every_check, outcomes, same
+from llmlib.check.checking import difference, every_check, outcomes, same
 
 CHECKS = every_check()
 MISTAKES = [(c, *mistake) for c in CHECKS for mistake in c.mistakes]
@@ -45,6 +46,9 @@ def test_names_are_used_once():
         (lambda q, k: (q @ k.mT)[0], r"shape is (5, 5) where (2, 5, 5)"),
         (lambda q, k: q @ k.mT + 1, "differ by up to"),
         (lambda q, k: 3.0, "gives float where a tensor"),
+        (lambda q, k: (q @ k.mT).numpy(), "gives ndarray where a tensor"),
+        (lambda q, k: q @ k.mT / 0 * 0, "50 of 50 numbers are nan"),
+        (lambda q, k: q @ k.mT / 0, "differ by up to inf"),
     ],
 )
 def test_an_unknown_mistake_is_described(answer, part, capsys):
@@ -56,7 +60,7 @@ def test_an_unknown_mistake_is_described(answer, part, capsys):
 def test_unknown_names_and_answers_that_are_no_functions():
     with pytest.raises(ValueError, match="no exercise is called 'scores'"):
         check("scores", len)
-    with pytest.raises(TypeError, match="an answer is a function, not Tensor"):
+    with pytest.raises(TypeError, match="an answer must be a function, got Tensor"):
         check("attention scores", torch.zeros(2))
 
 
@@ -68,3 +72,27 @@ def test_texts_lists_and_numbers_are_compared():
     assert same(0.5, 0.500001)
     assert not same(torch.zeros(2), [0.0, 0.0, 0.0])
     assert same({"a": 1.0}, {"a": 1.0})
+    assert not same({"a": 1.0}, {"b": 1.0})
+    assert not same(["a"], "a")
+
+
+@pytest.mark.parametrize(
+    "made_of",
+    [np.array, torch.tensor, lambda numbers: [*map(np.float32, numbers)]],
+    ids=["array", "tensor", "list of NumPy's numbers"],
+)
+def test_other_kinds_of_numbers_are_as_good(made_of):
+    for wanted in ([1.5, 2.0], (1.5, 2.0)):
+        assert same(made_of([1.5, 2.0]), wanted)
+        assert not same(made_of([1.5, 2.1]), wanted)
+        assert not same(made_of([1.5]), wanted)
+        assert same({"a": made_of([1.5, 2.0])}, {"a": wanted})
+    assert same(made_of([1.5])[0], 1.5)
+    assert not same(made_of([1.5, 2.0]), 1.5)
+    assert not same({"a": made_of([1.5, 2.0])}, {"a": 1.5})
+    assert not same(made_of([1.5, 2.0]), "1.5")
+
+
+def test_infinities_that_are_wanted_hide_no_distance():
+    wanted = torch.tensor([float("-inf"), 1.0])
+    assert difference(torch.tensor([float("-inf"), 3.0]), wanted).endswith("up to 2.")

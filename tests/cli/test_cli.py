@@ -8,13 +8,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from llmlib.cli import build_parser, main
+from llmlib.cli.generate import read_prompts
 from llmlib.cli.prompts import known_text
+from llmlib.cli.report import tell
+from llmlib.cli.train import prepare
 from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
@@ -197,6 +201,75 @@ def test_a_model_without_checkpoints_is_not_to_be_resumed(text, tmp_path, capsys
     assert "--resume" not in err
 
 
+@pytest.mark.parametrize(
+    ("options", "batch_size"),
+    [([], 16), (["--recipe=plain"], 12), (["--batch-size=8"], 8)],
+)
+def test_the_text_is_read_five_times_whatever_the_batch(
+    text, tmp_path, options, batch_size
+):
+    command = ["train", str(text), "--out", str(tmp_path), "--tokenizer=char"]
+    command += ["--n-layer=1", "--n-embd=16", "--block-size=4", *options]
+    trainer, _ = prepare(build_parser().parse_args(command))
+    steps = 5 * len(trainer.train_ids) // (batch_size * 4)
+    assert 100 < trainer.config.max_iters == steps < 1000
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        ["--out=MODEL"],
+        ["--out=NEW", "--resume"],
+        ["--out=NEW", "--save-interval=0"],
+        ["--out=NEW", "--eval-interval=0"],
+        ["--out=NEW", "--n-head=3"],
+    ],
+)
+def test_mistakes_are_refused_before_the_text_is_read(
+    text, char_model, tmp_path, monkeypatch, capsys, mistake
+):
+    def read(*_: object) -> None:
+        raise AssertionError("the text is read")
+
+    monkeypatch.setattr("llmlib.cli.train.load_corpus", read)
+    new = tmp_path / "new"
+    places = {"--out=MODEL": f"--out={char_model}", "--out=NEW": f"--out={new}"}
+    capsys.readouterr()
+    command = ["train", str(text), *(places.get(word, word) for word in mistake)]
+    assert main(command) == 2, capsys.readouterr().err
+    assert not new.exists()
+
+
+def test_without_matplotlib_there_is_a_table_and_no_picture(
+    text, tmp_path, monkeypatch, capsys
+):
+    for name in [name for name in sys.modules if name.startswith("matplotlib.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "matplotlib", None)  # as where it is missing
+    assert main(["train", str(text), "--out", str(tmp_path), *SHORT]) == 0
+    said = capsys.readouterr()
+    assert "try: llmlib chat" in said.out
+    assert said.err == (
+        "llmlib: there is no loss.png: it needs matplotlib, "
+        'pip install "llmlib[show]"\n'
+    )
+    assert len((tmp_path / "log.csv").read_text("utf-8").splitlines()) == 5
+    assert not (tmp_path / "loss.png").exists()
+
+
+def test_a_loss_beyond_all_numbers_is_told(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr("llmlib.cli.report.write", lambda *_: iter(["One day"]))
+    trainer = SimpleNamespace(
+        restore_best=lambda: None,
+        best_step=3,
+        best_val_loss=1000.0,
+        config=SimpleNamespace(seed=0),
+        model=torch.nn.Identity(),
+    )
+    tell(trainer, None, tmp_path)
+    assert "1000.0000 nats a token, perplexity inf" in capsys.readouterr().out
+
+
 def test_another_setting_does_not_resume(text, char_model, capsys):
     command = ["train", str(text), "--out", str(char_model), "--tokenizer=char", *SHORT]
     assert main([*command, "--resume", "--learning-rate=0.5"]) == 2
@@ -238,7 +311,7 @@ BAD = [
     (["generate", "--model", "MODEL", "--num-beams", "0"], "num_beams"),
     (
         ["generate", "--model", "MODEL", "--num-beams=2", "--top-k=3"],
-        "--num-beams draws",
+        "without --temperature, --top-k, --top-p",
     ),
     (["generate", "--model", "MODEL", "--stop", ""], "stop"),
     (["generate", "--model", "MODEL", "--num-beams=2", "--stop", ""], "stop"),
@@ -343,6 +416,22 @@ def test_several_prompts_are_the_rows_of_a_batch(char_model, tmp_path, capsys):
     capsys.readouterr()
     assert main(command) == 0
     assert capsys.readouterr().out == expected
+
+
+def test_only_newlines_cut_a_file_of_prompts(tmp_path):
+    file = tmp_path / "prompts.txt"
+    for data, prompts in (
+        ("", [""]),
+        ("a hen", ["a hen"]),
+        ("a\u2028hen\n\na\x0clake\x85\n", ["a\u2028hen", "", "a\x0clake\x85"]),
+        ("\ufeffa\r\nb\r\n", ["a", "b"]),
+    ):
+        file.write_bytes(data.encode())
+        arguments = ["generate", "--prompts-file", str(file)]
+        assert read_prompts(build_parser().parse_args(arguments)) == prompts
+    file.write_bytes(b"hen\ncaf\xe9")
+    with pytest.raises(ValueError, match=r"byte 0xe9 at offset 7"):
+        read_prompts(build_parser().parse_args(arguments))
 
 
 def test_beams_and_stops(char_model, capsys):

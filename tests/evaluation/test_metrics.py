@@ -90,14 +90,14 @@ def test_loss_of_short_floats_is_computed_in_float32(dtype):
 @pytest.mark.parametrize("wrong", [7, -1, -100, 2**40])
 def test_targets_outside_the_vocabulary(wrong):
     targets = torch.tensor([[0, wrong, 6]])
-    with pytest.raises(ValueError, match=rf"0\.\.6, not .*{wrong}"):
+    with pytest.raises(ValueError, match=f"run from .*{wrong}.*, allowed are 0 to 6"):
         next_token_loss(torch.zeros(1, 3, 7), targets)
 
 
 def test_targets_of_another_shape_or_type():
     jaxtyping.config.update("jaxtyping_disable", True)  # as it is outside tests
     try:
-        with pytest.raises(ValueError, match=r"\(2, 3\), not \(3, 2\)"):
+        with pytest.raises(ValueError, match=r"\(2, 3\), got \(3, 2\)"):
             next_token_loss(torch.zeros(2, 3, 7), torch.zeros(3, 2, dtype=torch.int64))
         for dtype in (torch.float32, torch.bool):
             with pytest.raises(TypeError, match="integer"):
@@ -212,7 +212,7 @@ def test_mean_loss_needs_two_ids(n):
 
 
 def test_mean_loss_needs_a_block_size():
-    with pytest.raises(ValueError, match="block_size must be at least 1, not 0"):
+    with pytest.raises(ValueError, match="block_size must be at least 1, got 0"):
         mean_loss(uniform, torch.zeros(9, dtype=torch.int64), block_size=0)
 
 

@@ -150,7 +150,7 @@ def test_after_one_row():
     for t in range(200):
         assert_close(model.after(row[: t + 1]), whole[t])
     assert_close(model.after([]).exp().sum(), torch.tensor(1.0))
-    with pytest.raises(ValueError, match="ids must lie in"):
+    with pytest.raises(ValueError, match="from 100 to 100, allowed are 0 to 99"):
         model.after([100])
     with pytest.raises(RuntimeError, match="call fit"):
         NGram(2, 5).after([1])
@@ -206,12 +206,12 @@ def test_wrong_ids(unchecked):
         model(torch.tensor([[0]]))
     with pytest.raises(ValueError, match="empty"):
         model.fit(torch.tensor([], dtype=torch.int64))
-    with pytest.raises(ValueError, match=r"0\.\.2, not 0\.\.3"):
+    with pytest.raises(ValueError, match="from 0 to 3, allowed are 0 to 2"):
         model.fit(torch.tensor([0, 3]))
     with pytest.raises(TypeError, match="integers"):
         model.fit(torch.tensor([0.0, 1.0]))
     model.fit(torch.tensor([0, 1]))
-    with pytest.raises(ValueError, match=r"0\.\.2, not -1\.\.2"):
+    with pytest.raises(ValueError, match="from -1 to 2, allowed are 0 to 2"):
         model(torch.tensor([[2, -1]]))
     with pytest.raises(ValueError, match="B T"):
         model(torch.tensor([0, 1]))

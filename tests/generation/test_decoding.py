@@ -316,7 +316,7 @@ def test_an_empty_prompt(ids):
 
 @pytest.mark.parametrize("ids", [[0, 13], [-1], [2**70], torch.tensor([13])])
 def test_ids_outside_the_vocabulary(ids):
-    with pytest.raises(ValueError, match=r"0\.\.12"):
+    with pytest.raises(ValueError, match="allowed are 0 to 12"):
         generate(random_model(), ids, 3)
 
 

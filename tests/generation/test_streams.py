@@ -2,10 +2,11 @@
 
 import itertools
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmlib.generation.streams import until, whole_characters
+from llmlib.generation.streams import first_stop, stop_strings, until, whole_characters
 from llmlib.text.bpe import BPETokenizer
 from llmlib.text.tokenizers import CharTokenizer
 
@@ -15,7 +16,8 @@ BYTES = BPETokenizer.train("ab", 256)  # every byte a token
 def test_characters_come_whole():
     text = "a😀é中\u0301b"
     pieces = list(whole_characters(BYTES, BYTES.encode(text)))
-    assert pieces == list(text)
+    expected = [[""] * (len(c.encode()) - 1) + [c] for c in text]
+    assert pieces == list(itertools.chain(*expected))
 
 
 @given(st.text())
@@ -26,15 +28,16 @@ def test_every_text_comes_through(text):
 
 def test_half_a_character_is_held_back_and_left_out():
     ids = BYTES.encode("a😀")
-    assert list(whole_characters(BYTES, ids[:-1])) == ["a"]
-    assert list(whole_characters(BYTES, ids)) == ["a", "😀"]
-    assert list(whole_characters(BYTES, [ids[1], *BYTES.encode("b")])) == ["\ufffdb"]
+    assert list(whole_characters(BYTES, ids[:-1])) == ["a", "", "", ""]
+    assert list(whole_characters(BYTES, ids)) == ["a", "", "", "", "😀"]
+    broken = [ids[1], *BYTES.encode("b")]
+    assert list(whole_characters(BYTES, broken)) == ["", "\ufffdb"]
 
 
 def test_bytes_that_are_no_text_do_not_hold_back_what_follows():
     stray = BYTES.encode("😀")[-1]  # cannot begin a character
     stream = whole_characters(BYTES, [stray] * 5)
-    assert list(stream) == ["\ufffd"] * 4
+    assert list(stream) == ["", *["\ufffd"] * 4]
 
 
 def test_a_tokenizer_of_characters():
@@ -88,3 +91,15 @@ def test_the_cut_does_not_depend_on_the_pieces(text, stops, cuts):
     ]
     expected = text[: min(ends)[1]] if ends else text
     assert "".join(until(stops, pieces)) == expected
+    assert first_stop(text, stops) == (min(ends)[1] if ends else None)
+
+
+def test_one_stop_string_or_several_and_none_of_them_empty():
+    assert stop_strings("ab") == ("ab",)
+    assert stop_strings(["a", "b"]) == ("a", "b")
+    assert stop_strings(()) == ()
+    for wrong in ("", ["a", ""]):
+        with pytest.raises(ValueError, match="must not be empty"):
+            stop_strings(wrong)
+    with pytest.raises(TypeError, match=r"must be strings, not \(3,\)"):
+        stop_strings([3])

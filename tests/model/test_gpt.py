@@ -185,6 +185,26 @@ def test_cache_refuses_what_it_cannot_hold():
         KVCache(GPT(replace(SMALL, attention="everything")))
 
 
+@pytest.mark.parametrize(("rows", "room"), [(1, 3), (3, 1), (2, 3)])
+@pytest.mark.parametrize("config", [SMALL, FAST])
+def test_cache_of_another_batch_size_is_refused(config, rows, room):
+    model = random_model(config)
+    cache = KVCache(model, room)
+    with pytest.raises(ValueError, match=f"has {rows} rows, the cache room for {room}"):
+        model(torch.zeros(rows, 3, dtype=torch.int64), cache)
+    assert cache.length == 0
+
+
+@pytest.mark.parametrize(("filled", "back"), [(0, 3), (3, 4), (3, -1)])
+def test_cache_gives_back_no_more_than_it_holds(filled, back):
+    model = random_model(SMALL)
+    cache = KVCache(model)
+    model(torch.zeros(1, filled, dtype=torch.int64), cache)
+    with pytest.raises(ValueError, match=f"cannot take back {back} of {filled} pos"):
+        cache.take_back(back)
+    assert cache.length == filled
+
+
 @pytest.mark.parametrize("config", SHAPES)
 def test_no_position_sees_the_future(config):
     model = random_model(config)
@@ -273,6 +293,7 @@ def test_config_round_trips_through_plain_values():
         ({"init": "zero_output"}, "tie_word_embeddings=False"),
         ({"positions": "rotary", "n_embd": 36}, "even head size"),
         ({"rope_theta": 0.0}, "rope_theta"),
+        ({"rope_theta": float("inf")}, "rope_theta must be .* finite, got inf"),
         ({"smear": -1}, "smear"),
     ],
 )
@@ -309,11 +330,11 @@ def test_ids_outside_the_vocabulary_are_named(bad):
 @pytest.mark.parametrize(
     ("ids", "error", "words"),
     [
-        (torch.zeros(3, dtype=torch.int64), ValueError, r"\(B, T\), not \(3,\)"),
-        (torch.zeros(2, 3, 1, dtype=torch.int64), ValueError, r"not \(2, 3, 1\)"),
-        ([[1, 2]], TypeError, "not list"),
-        (torch.zeros(2, 3), TypeError, "not torch.float32"),
-        (torch.zeros(2, 3, dtype=torch.uint8), TypeError, "not torch.uint8"),
+        (torch.zeros(3, dtype=torch.int64), ValueError, r"\(B, T\), got \(3,\)"),
+        (torch.zeros(2, 3, 1, dtype=torch.int64), ValueError, r"got \(2, 3, 1\)"),
+        ([[1, 2]], TypeError, "got list"),
+        (torch.zeros(2, 3), TypeError, "got torch.float32"),
+        (torch.zeros(2, 3, dtype=torch.uint8), TypeError, "got torch.uint8"),
     ],
 )
 def test_ids_of_another_form_are_named(unchecked, ids, error, words):

@@ -92,15 +92,15 @@ def test_a_text_shorter_than_a_context_names_both_lengths(n):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"batch_size": 0}, "batch_size is 0"),
-        ({"block_size": 0}, "block_size 0"),
-        ({"block_size": -3}, "block_size -3"),
-        ({"step": -1}, "step is -1"),
-        ({"seed": -1}, "seed is -1"),
-        ({"rank": -1}, "rank is -1"),
-        ({"seed": 2**64}, "seed is 18446744073709551616"),
+        ({"batch_size": 0}, "batch_size and .* got 0 and 4"),
+        ({"block_size": 0}, "and block_size .* got 2 and 0"),
+        ({"block_size": -3}, "and block_size .* got 2 and -3"),
+        ({"step": -1}, "step must .* got -1"),
+        ({"seed": -1}, "seed must .* got -1"),
+        ({"rank": -1}, "rank must .* got -1"),
+        ({"seed": 2**64}, "seed must .* got 18446744073709551616"),
         ({"ids": torch.zeros(3, 4, dtype=torch.int64)}, r"\(3, 4\)"),
-        ({"starts": torch.tensor([], dtype=torch.int64)}, "starts is empty"),
+        ({"starts": torch.tensor([], dtype=torch.int64)}, "starts must hold"),
         ({"starts": torch.tensor([5, -1])}, "from -1 to 5, allowed are 0 to 995"),
         ({"starts": torch.tensor([996, 5])}, "from 5 to 996, allowed are 0 to 995"),
     ],
@@ -113,7 +113,7 @@ def test_wrong_values_are_named(arguments, message):
 
 @pytest.mark.parametrize("ids", [[1, 2, 3], torch.zeros(9), IDS.int(), None])
 def test_ids_of_another_type(ids):
-    with pytest.raises(TypeError, match="ids is an int64 tensor, not"):
+    with pytest.raises(TypeError, match="ids must be an int64 tensor, got"):
         batch_at(ids, 2, 4, step=0)
 
 
@@ -132,7 +132,7 @@ def test_document_starts_are_at_the_start_ids_with_room_for_a_row_after_them():
     assert document_starts(ids, [9], block_size=7).tolist() == [0, 1, 4]
     with pytest.raises(ValueError, match=r"no row of 11 ids begins with \[9, 9\]"):
         document_starts(ids, [9, 9], block_size=11)
-    with pytest.raises(ValueError, match="start_ids is empty"):
+    with pytest.raises(ValueError, match="start_ids must hold"):
         document_starts(ids, [], block_size=2)
 
 

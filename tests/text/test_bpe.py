@@ -267,6 +267,8 @@ BYTES = [bytes([byte]) for byte in range(256)]
         (lambda: BPETokenizer.train("a", 257, ("<a>", "<b>")), "at least 258"),
         (lambda: BPETokenizer.train("abc", 300, ("",)), "not empty"),
         (lambda: BPETokenizer.train("abc", 300, ("<a>", "<a>")), "distinct"),
+        (lambda: BPETokenizer.train("abc", 300, ("#",)), "special token '#' .* b'#'"),
+        (lambda: BPETokenizer.train("a b" * 9, 300, ("Ġb",)), "'Ġb' is .* b' b' is wr"),
         (lambda: BPETokenizer.train("abc", 300, pattern=r"(\w)|."), "capturing group"),
         (lambda: BPETokenizer.train("abc", 300, pattern="["), "is no pattern"),
         (
@@ -284,7 +286,7 @@ def test_wrong_values_are_named(make, message):
 
 @pytest.mark.parametrize("size", [300.5, "300", None])
 def test_a_size_that_is_no_integer(size):
-    with pytest.raises(TypeError, match=f"vocab_size is an integer, not {size!r}"):
+    with pytest.raises(TypeError, match=f"vocab_size must be an integer, got {size!r}"):
         BPETokenizer.train("abc", size)
 
 
@@ -306,6 +308,17 @@ def test_faulty_files_are_named(tmp_path, vocab, merges, faulty):
     (tmp_path / "merges.txt").write_text(merges, encoding="utf-8")
     with pytest.raises(ValueError, match=faulty):
         BPETokenizer.from_files(tmp_path / "vocab.json", tmp_path / "merges.txt")
+
+
+@pytest.mark.parametrize("token", ["#", "ab"])
+def test_a_special_token_spelled_like_a_token_in_the_files_is_named(tmp_path, token):
+    vocab = {write_bytes(byte): byte[0] for byte in BYTES} | {"ab": 256}
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab), encoding="utf-8")
+    (tmp_path / "merges.txt").write_text("a b", encoding="utf-8")
+    files = (tmp_path / "vocab.json", tmp_path / "merges.txt")
+    assert BPETokenizer.from_files(*files, special_tokens=()).encode("#ab") == [35, 256]
+    with pytest.raises(ValueError, match=f"the special token '{token}' is how"):
+        BPETokenizer.from_files(*files, special_tokens=(token,))
 
 
 @pytest.mark.parametrize("missing", ["vocab.json", "merges.txt"])

@@ -64,7 +64,7 @@ def test_the_parts_make_the_whole(documents, val):
 
 @pytest.mark.parametrize("val", [0, 1, -0.1, 1.5, float("nan")])
 def test_val_is_a_share(val):
-    with pytest.raises(ValueError, match=f"val is {val}"):
+    with pytest.raises(ValueError, match=f"val must lie between 0 and 1, got {val}"):
         Corpus("mine", ["abc"]).split(val)
 
 

@@ -1,9 +1,10 @@
 """The story world: exact probabilities, clean prose, dependences where we say."""
 
 import re
+from bisect import bisect
 from collections import Counter
+from collections.abc import Iterator
 from math import fsum, inf, log2
-from random import Random
 from statistics import mean
 
 import pytest
@@ -142,23 +143,55 @@ def test_surprisals_are_differences_of_log2_prob_and_sum_to_it(
         )
 
 
-def test_log2_prob_is_at_least_that_of_the_choices_drawn(village: StoryGrammar) -> None:
-    random, equal = Random(4), 0
-    for _ in range(150):
-        pieces, _, drawn = village._tell(random)
-        exact = village.log2_prob("".join(pieces))
+def drawn_stories(
+    grammar: StoryGrammar, n: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, float]]:
+    """Stories, each with log2 P of all choices that were drawn for it: of how wide the
+    parts of [0, 1) are on which its random numbers fell.
+    """
+    widths: list[float] = []
+
+    def noting(borders: list[float], number: float) -> int:
+        drawn = bisect(borders, number)
+        edges = [0.0, *borders, 1.0]
+        widths.append(edges[drawn + 1] - edges[drawn])
+        return drawn
+
+    monkeypatch.setattr("llmlib.text.stories.bisect", noting)
+    for seed in range(n):
+        widths.clear()
+        yield grammar.sample(1, seed), fsum(map(log2, widths))
+
+
+def test_log2_prob_is_at_least_that_of_the_choices_drawn(
+    village: StoryGrammar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    equal = 0
+    for story, drawn in drawn_stories(village, 150, monkeypatch):
+        exact = village.log2_prob(story)
         assert drawn - 1e-9 <= exact < 0
         equal += exact == pytest.approx(drawn)
     assert 10 < equal < 150  # some stories can be told in one way only, some in several
 
 
 def test_log2_prob_equals_that_of_the_choices_where_no_text_has_two_derivations(
+    toy: StoryGrammar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for story, drawn in drawn_stories(toy, 200, monkeypatch):
+        assert toy.log2_prob(story) == pytest.approx(drawn)
+
+
+def test_the_floor_is_what_the_bits_of_all_stories_make_per_character(
     toy: StoryGrammar,
 ) -> None:
-    random = Random(4)
-    for _ in range(200):
-        pieces, _, drawn = toy._tell(random)
-        assert toy.log2_prob("".join(pieces)) == pytest.approx(drawn)
+    (one, p), (two, q) = list(toy_stories().items())[:2]
+    floor = -log2(p * q) / len(one + two)
+    assert toy.bits_per_character([one, two]) == pytest.approx(floor)
+    assert toy.bits_per_character(one) == pytest.approx(-log2(p) / len(one))
+    assert toy.bits_per_character([one, "X"]) == inf
+    for nothing in ("", [], ["", ""]):
+        with pytest.raises(ValueError, match="no characters"):
+            toy.bits_per_character(nothing)
 
 
 def test_two_derivations_of_one_text_add_up() -> None:
@@ -224,7 +257,7 @@ def test_how_many_stories(
 
 
 def test_text_must_be_a_string(village: StoryGrammar) -> None:
-    with pytest.raises(TypeError, match="text is a list"):
+    with pytest.raises(TypeError, match="text must be a str, got a list"):
         village.surprisal(["a"])  # type: ignore[arg-type]
 
 
@@ -244,7 +277,7 @@ def test_the_entropy_is_rich_but_learnable(
     village: StoryGrammar, stories: list[str]
 ) -> None:
     text = "\n\n".join(stories[:400]) + "\n\n"
-    assert 0.25 < -village.log2_prob(text) / len(text) < 0.6
+    assert 0.25 < village.bits_per_character(text) < 0.6
 
 
 SLIPS = {

@@ -80,7 +80,7 @@ def test_ids_may_be_arrays(tokenizer):
 @pytest.mark.parametrize("bad", [-1, 10**6, 2**70, "vocab_size"])
 def test_ids_outside_the_vocabulary_are_named(tokenizer, bad):
     bad = tokenizer.vocab_size if bad == "vocab_size" else bad
-    message = f"id {bad} is not one of 0 to {tokenizer.vocab_size - 1}"
+    message = f"ids run .*{bad}.*, allowed are 0 to {tokenizer.vocab_size - 1}"
     with pytest.raises(ValueError, match=message):
         tokenizer.decode([0, bad, 1])
 
@@ -95,7 +95,7 @@ def test_ids_of_another_type(tokenizer, ids):
 @each
 @pytest.mark.parametrize("text", [b"bytes", None, 3, ["a", "b"]])
 def test_encode_takes_a_str(tokenizer, text):
-    with pytest.raises(TypeError, match="encode takes a str, not a"):
+    with pytest.raises(TypeError, match="text must be a str, got a"):
         tokenizer.encode(text)
 
 
@@ -103,7 +103,7 @@ def test_encode_takes_a_str(tokenizer, text):
 def test_nothing_to_learn_from(kind):
     with pytest.raises(ValueError, match="empty"):
         kind.train("")
-    with pytest.raises(TypeError, match="not a bytes"):
+    with pytest.raises(TypeError, match="got a bytes"):
         kind.train(b"abc")
     with pytest.raises(ValueError, match=r"'\\udc00' at offset 2 is a lone surrogate"):
         kind.train("ab\udc00")
@@ -157,7 +157,7 @@ def test_vocab_size_counts_unk_and_has_ten_thousand_by_default():
     text = " ".join(f"word{chr(97 + n % 26)}{'x' * (n // 26)}" for n in range(12_000))
     assert WordTokenizer.train(text).vocab_size == 10_000
     assert WordTokenizer.train("a b c", 1_000).vocab_size == 4
-    with pytest.raises(ValueError, match="vocab_size is 1"):
+    with pytest.raises(ValueError, match=r"vocab_size must be at least 2, .* got 1"):
         WordTokenizer.train("a b c", 1)
 
 

@@ -76,6 +76,13 @@ def test_loads_what_was_saved(tokenizer, tmp_path, kind):
     assert tied == model.config.tie_word_embeddings
 
 
+def test_loading_draws_nothing_from_the_readers_generator(folder):
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    load_model(folder)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_files_are_readable_by_others(folder):
     mask = os.umask(0)
     os.umask(mask)

@@ -20,8 +20,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save
+from torch import nn
 
 from benchmarks.throughput import kilobytes
+from llmlib.training.config import TrainConfig
 from llmlib.training.files import (
     CannotWriteError,
     DamagedFileError,
@@ -217,6 +219,31 @@ def test_start_ids_may_be_of_any_kind(make_trainer, ids, tmp_path, kind):
     )
     first.save(tmp_path)
     assert second.resume(tmp_path).start_ids == [4]
+
+
+class Own(nn.Module):
+    """A reader's own model: it has a part called module, and a config of its own."""
+
+    vocab_size, block_size = 11, 8
+
+    def __init__(self):
+        super().__init__()
+        self.config = {"depth": 1}
+        self.module, self.head = nn.Embedding(11, 4), nn.Linear(4, 11)
+
+    def forward(self, ids):
+        return self.head(self.module(ids))
+
+
+def test_a_model_of_the_readers_own_is_saved_whole_and_resumed(ids, tmp_path):
+    config = TrainConfig(max_iters=4, warmup_iters=0, device="cpu", eval_interval=2)
+    first, second, straight = (Trainer(Own(), ids, ids, config) for _ in range(3))
+    second.model.load_state_dict(first.model.state_dict())
+    straight.model.load_state_dict(first.model.state_dict())
+    run(first, 2)
+    path = first.save(tmp_path)
+    assert {"model.module.weight", "model.head.weight"} <= state(first)[0].keys()
+    assert run(second.resume(path)) == run(straight)[2:]
 
 
 def test_there_must_be_a_checkpoint(make_trainer, tmp_path):
