@@ -52,7 +52,7 @@ class HalvedLinear(nn.Module):
         n_inputs = x.shape[-1]
         if x.numel() != n_inputs:
             return F.linear(x, self.weight, self.bias)
-        # twice the row, turned: laid out as columns, it goes to a slower kernel
+        # a transposed view of the row: a contiguous column would go to a slower kernel
         columns = x.reshape(1, 1, n_inputs).expand(2, 1, n_inputs).mT
         y = torch.bmm(self.halves, columns).flatten()[: self.n_outputs]
         y = y.view(*x.shape[:-1], self.n_outputs)
@@ -112,7 +112,7 @@ class Int8Linear(nn.Module):
         return y if self.bias is None else y + self.bias
 
 
-class JointAttention(Attention):
+class FusedQKVAttention(Attention):
     """Attention with one matrix for queries, keys and values: one product, not three."""
 
     qkv_proj: nn.Module
@@ -129,8 +129,8 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
     for training or saving.
 
     ``weights``: "float32" keeps every number. "int8" rounds the matrices, the head among
-    them, and leaves embeddings, norms, attention and cache as they are: a fraction of a
-    per cent in the loss.
+    them, and leaves embeddings, norms, the products of attention and the cache as they
+    are: a fraction of a per cent in the loss.
 
     Raises TypeError for what is no GPT, ValueError for other weights and for a model
     that is not on the CPU.
@@ -145,7 +145,7 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
     model = copy.deepcopy(model).eval()
     for part in model.modules():
         if type(part) is Attention:  # a subclass may have its own idea of q, k and v
-            _join(part)
+            _fuse(part)
     for name, part in list(model.named_modules()):
         if isinstance(part, nn.Linear):
             if weights == "int8":
@@ -157,13 +157,13 @@ def packed(model: GPT, weights: str = "int8") -> GPT:
     return model.requires_grad_(False)
 
 
-def _join(attention: Attention) -> None:
-    """Makes a JointAttention of it."""
+def _fuse(attention: Attention) -> None:
+    """Makes a FusedQKVAttention of it."""
     parts = [attention.q_proj, attention.k_proj, attention.v_proj]
-    joint = nn.utils.skip_init(nn.Linear, 1, 1, bias=False)  # draws nothing
-    joint.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
+    fused = nn.utils.skip_init(nn.Linear, 1, 1, bias=False)  # draws nothing
+    fused.weight = nn.Parameter(torch.cat([part.weight for part in parts]))
     if parts[0].bias is not None:
-        joint.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
+        fused.bias = nn.Parameter(torch.cat([part.bias for part in parts]))
     del attention.q_proj, attention.k_proj, attention.v_proj
-    attention.qkv_proj = joint
-    attention.__class__ = JointAttention
+    attention.qkv_proj = fused
+    attention.__class__ = FusedQKVAttention

@@ -1,5 +1,6 @@
-"""Guess and check: a fast model writes ahead, and a slow one reads all of it at once and
-keeps what it would have written itself (speculative decoding, Leviathan et al. 2023).
+"""Guess and check, often called draft and verify: a fast model writes ahead, and a slow
+one reads all of it at once and keeps what it would have written itself (speculative
+decoding, Leviathan et al. 2023).
 
 A model that writes token by token mostly waits for its weights to come from memory, and
 the same weights serve five positions as well as one. Here a guess is right if it is the
@@ -25,7 +26,7 @@ def guess_and_check(
     """
     t = 0
     while t < n:
-        ahead = int(min(GUESSES, n - t - 1, context.room()))
+        ahead = min(GUESSES, n - t - 1, context.room())
         guesses = [ids[0] for ids in in_lockstep(draft, ahead, [sampling], t)]
         for guess in guesses:
             context.append([guess])

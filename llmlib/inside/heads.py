@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from llmlib.evaluation.dependences import Place, mean_by_kind
+from llmlib.evaluation.models import device_of
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.tokenizers import Tokenizer
@@ -32,12 +33,21 @@ def attention_of(
 
     Raises ValueError for a text longer than the model's context.
     """
-    n = len(tokenizer.start_ids) + len(tokenizer.encode(text))
-    if n > model.block_size:
+    ids = tokenizer.start_ids + tokenizer.encode(text)
+    if len(ids) > model.block_size:
         raise ValueError(
-            f"the text has {n} tokens, the model reads at most {model.block_size}"
+            f"the text has {len(ids)} tokens, "
+            f"the model reads at most {model.block_size}"
         )
-    return _attention(model, tokenizer, text)
+    return [tokenizer.decode([i]) for i in ids], head_weights(model, ids)
+
+
+def head_weights(model: GPT, ids: list[int]) -> Float[Tensor, "L H T T"]:
+    """The weights of every head on T ids, at most the model's context; on the CPU."""
+    with observe(model) as seen, torch.no_grad():
+        model(torch.tensor([ids], device=device_of(model)))
+    layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
+    return torch.stack(layers).cpu()
 
 
 def source_shares(
@@ -104,7 +114,8 @@ def _looks(
     for story, place in places:
         stories[story].append(place)
     for story, found in stories.items():
-        pieces, weights = _attention(model, tokenizer, story)
+        ids = (tokenizer.start_ids + tokenizer.encode(story))[: model.block_size]
+        pieces, weights = [tokenizer.decode([i]) for i in ids], head_weights(model, ids)
         ends = [*accumulate(map(len, pieces))]
         offset = len(tokenizer.decode(tokenizer.start_ids))
         for place in found:
@@ -119,14 +130,3 @@ def _looks(
                 for piece, end in zip(pieces[: reader + 1], ends, strict=False)
             ]
             yield place.kind, weights[:, :, reader, : reader + 1], torch.tensor(inside)
-
-
-def _attention(
-    model: GPT, tokenizer: Tokenizer, text: str
-) -> tuple[list[str], Float[Tensor, "L H T T"]]:
-    """As attention_of, for as much of the text as fits into the context."""
-    ids = (tokenizer.start_ids + tokenizer.encode(text))[: model.block_size]
-    with observe(model) as seen, torch.no_grad():
-        model(torch.tensor([ids], device=model.embed_tokens.weight.device))
-    layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
-    return [tokenizer.decode([i]) for i in ids], torch.stack(layers).cpu()

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from llmlib.inside.heads import attention_of
 from llmlib.model.gpt import GPT
+from llmlib.show.export import EXPORT_VARIABLE
 from llmlib.text.tokenizers import Tokenizer
 
 VIEWS = ("head_view", "model_view")
@@ -104,7 +105,7 @@ def at_home(shown: str) -> str:
     """
     shown = re.sub(r"const params = .*", lambda m: m[0].replace("<", r"\u003c"), shown)
     shown = shown.replace("<select ", '<select aria-label="layer" ')
-    if not os.environ.get("LLMLIB_EXPORT"):
+    if not os.environ.get(EXPORT_VARIABLE):
         return shown
     markup, script = re.findall(
         r"</script>(.*)<script[^>]*>(.*)</script>", shown, flags=re.DOTALL

@@ -12,13 +12,13 @@ import numpy as np
 import traitlets as t
 from jaxtyping import Float
 
+from llmlib.inside.embeddings import principal_plane
 from llmlib.model.gpt import GPT
+from llmlib.show.export import opened
 from llmlib.show.live import Live, table
 from llmlib.show.look import visible
 from llmlib.show.plots import plot_embedding, plot_losses
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import load_model
-from llmlib.training.weights import unwrapped
 
 SHOWN = 160  # tokens on a map, unless they are named
 NEIGHBOURS = 6
@@ -29,10 +29,11 @@ class EmbeddingMap(Live):
     """Token embeddings in the plane of their first two principal components, and the
     nearest neighbours of each: by cosine, over all channels, among those on the map.
 
-    `model` is a GPT or the name of a saved one, or several of them by name, such as
-    ``{"before": ..., "after": ...}``. `tokens` are the texts of single tokens; by
-    default the first words of the vocabulary. Raises ValueError for fewer than three
-    tokens, and for a text that is not one token.
+    `model` is a GPT with its `tokenizer`, or the name or folder of a saved one, or
+    several of either by name, such as ``{"before": ..., "after": ...}``. `tokens` are
+    the texts of single tokens; by default the first words of the vocabulary. Raises
+    TypeError as Playground does, ValueError for fewer than three tokens and for a text
+    that is not one token.
     """
 
     view = "embedding_map"
@@ -48,13 +49,13 @@ class EmbeddingMap(Live):
         title: str = "",
     ) -> None:
         models = model if isinstance(model, Mapping) else {"": model}
-        opened = {name: _open(each, tokenizer) for name, each in models.items()}
-        _, speller = list(opened.values())[-1]
+        pairs = {name: opened(each, tokenizer) for name, each in models.items()}
+        _, speller = list(pairs.values())[-1]
         ids = _choose(speller, tokens)
         labels = [visible(speller.decode([i])) for i in ids]
         vectors = {
             name: gpt.embed_tokens.weight.detach().float().cpu()[ids].numpy()
-            for name, (gpt, _) in opened.items()
+            for name, (gpt, _) in pairs.items()
         }
         stages = [{"name": name, **_stage(table)} for name, table in vectors.items()]
         alt = f"Map of {len(ids)} token embeddings: {', '.join(labels[:8])}, ..."
@@ -71,11 +72,12 @@ class EmbeddingMap(Live):
 class LossCurve(Live):
     """Losses against steps over the exact floor, with the text of each moment.
 
-    `curves` are lists of (x, value) or of a run's `StepLog`s, `baselines` level lines,
-    `samples` what a run wrote at a step: (step, text) by the name of its curve, for the
-    time machine under the picture. `unit` names the values, `scale` is "linear" or
-    "log". Points that are not finite are left out. Raises ValueError where there is no
-    curve.
+    `curves` are lists of (x, value), or a run's `StepLog`s: of these it draws the
+    training losses only, where `plot_losses` draws the validation losses too.
+    `baselines` are level lines, `samples` what a run wrote at a step: (step, text) by
+    the name of its curve, for the time machine under the picture. `unit` names the
+    values, `scale` is "linear" or "log". Points that are not finite are left out. Raises
+    ValueError where there is no curve.
     """
 
     view = "loss_curve"
@@ -132,20 +134,6 @@ class LossCurve(Live):
         )
 
 
-def principal_plane(
-    vectors: Float[Any, "N C"],
-) -> tuple[Float[Any, "N 2"], tuple[float, float]]:
-    """The vectors in the plane of their first two principal components (Pearson, 1901),
-    and which share of the variance each component has.
-    """
-    left, sizes, right = np.linalg.svd(vectors - vectors.mean(0), full_matrices=False)
-    # A component's sign is arbitrary: its largest channel is made positive, so that the
-    # map is always the same.
-    signs = np.sign(right[[0, 1], np.abs(right[:2]).argmax(1)])
-    shares = sizes[:2] ** 2 / max(float((sizes**2).sum()), 1e-30)
-    return left[:, :2] * sizes[:2] * signs, (float(shares[0]), float(shares[1]))
-
-
 def _stage(vectors: Float[Any, "N C"]) -> dict[str, Any]:
     """One map: places, shares of the variance, and of each token its neighbours."""
     plane, shares = principal_plane(vectors)
@@ -184,18 +172,6 @@ def _choose(tokenizer: Tokenizer, tokens: Sequence[str] | None) -> list[int]:
 
 def _is_word(text: str) -> bool:
     return text[:1] == " " and len(text) > 3 and text[1:].isalpha()
-
-
-def _open(
-    model: GPT | str | Path, tokenizer: Tokenizer | None
-) -> tuple[GPT, Tokenizer]:
-    if isinstance(model, str | Path):
-        return load_model(model)
-    if not isinstance(unwrapped(model), GPT):
-        raise TypeError(f"a map is of a GPT, not of a {type(model).__name__}")
-    if not isinstance(tokenizer, Tokenizer):
-        raise TypeError(f"a GPT needs its tokenizer beside it, not {tokenizer!r}")
-    return unwrapped(model), tokenizer
 
 
 def _line(curve: Sequence[Any]) -> list[list[float]]:

@@ -21,7 +21,7 @@ from llmlib.training.files import write_files
 from llmlib.training.weights import unwrapped
 
 FILES = ("config.json", "tokenizer.json", "model.safetensors")
-FOLDER = "LLMLIB_EXPORT"  # the environment variable that a build of the book sets
+EXPORT_VARIABLE = "LLMLIB_EXPORT"  # the environment variable of a build: a folder
 
 
 @dataclass(frozen=True)
@@ -47,25 +47,35 @@ def page_model(model: GPT | str | Path, tokenizer: Tokenizer | None) -> PageMode
 
     While the book is built, its files go to ``$LLMLIB_EXPORT/<name>``, from where the
     build copies those that pages use; else nothing is kept on disk. The name ends with a
-    hash of the files. Raises TypeError for another model than a GPT and where a tokenizer
-    is missing, or there is one too many; ValueError as save_model and load_model do.
+    hash of the files. Raises as `opened` does, and ValueError as save_model does.
     """
-    name = "model"
-    if isinstance(model, str | Path):
-        if tokenizer is not None:
-            raise TypeError(f"the model {str(model)!r} brings its own tokenizer")
-        name = Path(model).name
-        with torch.random.fork_rng(devices=[]):
-            model, tokenizer = load_model(model)
-    elif not isinstance(unwrapped(model), GPT):
-        raise TypeError(f"a page runs a GPT, not a {type(model).__name__}")
-    elif not isinstance(tokenizer, Tokenizer):
-        raise TypeError(f"a GPT needs its tokenizer beside it, not {tokenizer!r}")
-    with TemporaryDirectory() as scratch, torch.random.fork_rng(devices=[]):
-        save_model(model, tokenizer, scratch, torch.float16)
+    name = Path(model).name if isinstance(model, str | Path) else "model"
+    with TemporaryDirectory() as scratch:
+        save_model(*opened(model, tokenizer), scratch, torch.float16)
         files = {name: (Path(scratch) / name).read_bytes() for name in FILES}
         rounded, same_tokenizer = load_model(scratch)
     return PageModel(export(name, files), files, rounded, same_tokenizer)
+
+
+def opened(
+    model: GPT | str | Path, tokenizer: Tokenizer | None
+) -> tuple[GPT, Tokenizer]:
+    """The GPT, out of what wraps it, and its tokenizer; of a saved model, given by its
+    name or folder, both as they were saved.
+
+    Raises TypeError for another model than a GPT and where a tokenizer is missing, or
+    there is one too many; ValueError as load_model does.
+    """
+    if isinstance(model, str | Path):
+        if tokenizer is not None:
+            raise TypeError(f"the model {str(model)!r} brings its own tokenizer")
+        return load_model(model)
+    gpt = unwrapped(model)
+    if not isinstance(gpt, GPT):
+        raise TypeError(f"a widget shows a GPT, not a {type(gpt).__name__}")
+    if not isinstance(tokenizer, Tokenizer):
+        raise TypeError(f"a GPT needs its tokenizer beside it, not {tokenizer!r}")
+    return gpt, tokenizer
 
 
 def tokenizer_file(tokenizer: Tokenizer) -> dict[str, bytes]:
@@ -78,7 +88,7 @@ def tokenizer_file(tokenizer: Tokenizer) -> dict[str, bytes]:
 def export(name: str, files: dict[str, bytes]) -> str:
     """Writes the files where a build wants them, and returns their folder's name."""
     folder = f"{_plain(name)}-{_digest(files)}"
-    root = os.environ.get(FOLDER)
+    root = os.environ.get(EXPORT_VARIABLE)
     if root and not all((Path(root) / folder / name).is_file() for name in files):
         write_files(Path(root) / folder, files)
     return folder

@@ -84,20 +84,11 @@ def escape(text: str) -> str:
 
 def table(head: list[str], rows: list[list[str]]) -> str:
     """Texts as an HTML table; the first cell of a row is its heading."""
-
-    def row(cells: list[str], kinds: str) -> str:
-        marks = zip(cells, kinds, strict=True)
-        return "<tr>" + "".join(_cell(cell, kind) for cell, kind in marks) + "</tr>"
-
-    top = row(head, "c" * len(head))
-    body = "".join(row(cells, "r" + " " * (len(cells) - 1)) for cells in rows)
-    return f"<table><thead>{top}</thead><tbody>{body}</tbody></table>"
-
-
-def _cell(text: str, kind: str) -> str:
-    scope = {"c": "col", "r": "row"}.get(kind)
-    return (
-        f'<th scope="{scope}">{escape(text)}</th>'
-        if scope
-        else f"<td>{escape(text)}</td>"
+    top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
+    body = "".join(
+        f'<tr><th scope="row">{escape(first)}</th>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows
     )
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"

@@ -24,17 +24,46 @@ SWITCH = (
 
 
 def narrowed(figure: "Figure") -> "Figure | None":
-    """A copy of a figure that has been drawn, as wide as a phone and laid out anew; None
-    where it fits as it is, or where words would be cut or lie on one another.
+    """A copy of a figure that has been drawn, as wide as a phone and laid out anew, with
+    its panels side by side or, where there is no room for that, in more rows. None where
+    it fits as it is, or where words would be cut or lie on one another.
     """
     if figure.get_figwidth() <= FITS:
         return None
-    copy = deepcopy(figure)
-    copy.set_figwidth(NARROW)
-    if not has_room(copy) or _faults(copy) > _faults(figure):
-        return None
-    copy.set_layout_engine("none")  # it is laid out
-    return copy
+    panels, allowed = _panels_in_a_row(figure), _faults(figure)
+    for columns in sorted({panels, -(-panels // 2), 1}, reverse=True):
+        copy = deepcopy(figure)
+        copy.set_figwidth(NARROW)
+        if columns < panels:
+            _wrap(copy, columns)
+        if has_room(copy) and _faults(copy) <= allowed:
+            copy.set_layout_engine("none")  # it is laid out
+            return copy
+    return None
+
+
+def _panels_in_a_row(figure: "Figure") -> int:
+    """How many panels a figure has that is one row of them; any other counts as one."""
+    places = [axes.get_subplotspec() for axes in figure.axes]
+    shapes = {place.get_gridspec().get_geometry() for place in places if place}
+    return len(places) if shapes == {(1, len(places))} else 1
+
+
+def _wrap(figure: "Figure", columns: int) -> None:
+    """Lay a row of panels in rows of so many columns. What stood left of the first panel
+    stands left of each row.
+    """
+    from matplotlib.gridspec import GridSpec
+
+    first, rows = figure.axes[0], -(-len(figure.axes) // columns)
+    grid = GridSpec(rows, columns, figure)
+    for i, axes in enumerate(figure.axes):
+        axes.set_subplotspec(grid[divmod(i, columns)])
+        if i % columns == 0:
+            axes.tick_params(labelleft=True)
+            axes.set_ylabel(axes.get_ylabel() or first.get_ylabel())
+    figure.set_figheight(rows * figure.get_figheight())
+    figure.set_layout_engine("constrained", hspace=0.1)  # a row's titles stand apart
 
 
 def has_room(figure: "Figure") -> bool:

@@ -40,7 +40,8 @@ class Picture:
     """A matplotlib figure, and `alt`: what it shows, for a reader who does not see it.
 
     On a phone the page shows `narrow` instead; without it, the figure laid out anew as
-    wide as a phone, if all words stay whole.
+    wide as a phone, panels of one row in several where they need it, if all words stay
+    whole.
     The figure is taken over: pyplot forgets it, so that a notebook shows it once.
     Raises ValueError where `alt` is empty.
     """
@@ -190,11 +191,8 @@ def _embed(svg: str, alt: str) -> str:
         for child in list(element):
             if _local(child.tag) in ("metadata", "style"):
                 element.remove(child)
-    _rename_ids(
-        root,
-        prefix="p"
-        + hashlib.sha256(f"{alt}\n{svg}".encode("utf-8", "replace")).hexdigest()[:10],
-    )
+    digest = hashlib.sha256(f"{alt}\n{svg}".encode("utf-8", "replace")).hexdigest()
+    _rename_ids(root, prefix=f"p{digest[:10]}")
     width, height = (
         float(size) * PIXELS_PER_POINT for size in root.attrib["viewBox"].split()[2:]
     )

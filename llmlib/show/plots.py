@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from llmlib.inside.embeddings import principal_plane
 from llmlib.show import look
 from llmlib.show.grids import draw_maps
 from llmlib.show.look import BLUE, COLOURS, DASHES, GREY, styled, visible
@@ -34,9 +35,10 @@ def plot_losses(
     """Draw losses against steps (or seconds: say so in `x`), labelled where they end.
 
     A curve is a list of (x, value) pairs, or a run's `StepLog`s: then its training losses
-    and, dotted, its validation losses. `baselines` are level lines (n-grams, say); below
-    `floor`, the exact entropy, nothing can be. `unit` names the values, which are drawn as
-    they are; `scale` is "linear" or "log". Raises ValueError where there is no curve.
+    and, with a dot at each, its validation losses. `baselines` are level lines (n-grams,
+    say); below `floor`, the exact entropy, nothing can be. `unit` names the values, which
+    are drawn as they are; `scale` is "linear" or "log". Raises ValueError where there is
+    no curve.
     """
     lines = [line for name, curve in curves.items() for line in _lines(name, curve)]
     if not lines:
@@ -116,7 +118,8 @@ def plot_bars(
         axes.annotate(f"{what}{mean:.{digits}f}", end, (8, 0), va="center", **beside)
     if floor is not None:
         axes.axvline(floor, color=GREY, linewidth=1, linestyle=DASHES[1])
-        axes.text(floor, 1, " the floor", transform=axes.get_xaxis_transform())
+        text = f" the floor, {floor:.{digits}f}"
+        axes.text(floor, 1, text, transform=axes.get_xaxis_transform())
     axes.set_xlabel(unit)
     look.lay_bars(axes, list(values))
     return Picture(figure, alt)
@@ -206,12 +209,7 @@ def plot_embedding(
             f"{len(labels)} labels do not fit vectors of shape {points.shape}; "
             f"allowed: (N, C) with N labels, both at least 2"
         )
-    left, sizes, right = np.linalg.svd(points - points.mean(0), full_matrices=False)
-    # A component's sign is arbitrary: its largest channel is made positive, so that the
-    # picture is always the same.
-    signs = np.sign(right[[0, 1], np.abs(right[:2]).argmax(1)])
-    plane = left[:, :2] * sizes[:2] * signs
-    first, second = sizes[:2] ** 2 / max((sizes**2).sum(), 1e-30)
+    plane, (first, second) = principal_plane(points)
     names = (
         f"first component ({first:.0%} of the variance)",
         f"second component ({second:.0%} of the variance)",

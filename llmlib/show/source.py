@@ -6,6 +6,7 @@ The published page colours the words itself, for light and for dark readers. The
 
 import html
 import inspect
+import re
 import sys
 import textwrap
 from dataclasses import dataclass
@@ -84,13 +85,12 @@ class Listing:
 
 def find_source(obj: Any) -> Source:
     """The source of a function, method, property, class or module; or of one of the
-    package's scripts, by its name: "model.js".
+    package's scripts, by its name, "model.js", or of one function in it, "model.js: f".
 
     Raises TypeError for an object that has no Python source: a value, a built-in.
     """
-    if isinstance(obj, str) and obj in {script.name for script in SCRIPTS.glob("*.js")}:
-        code = (SCRIPTS / obj).read_text("utf-8").strip("\n")
-        return Source(code, f"llmlib/show/js/{obj}", "javascript")
+    if isinstance(obj, str) and (script := _find_script(obj)):
+        return script
     while isinstance(obj, property | classmethod | staticmethod):
         obj = obj.fget if isinstance(obj, property) else obj.__func__
     try:
@@ -102,6 +102,22 @@ def find_source(obj: Any) -> Source:
         raise TypeError(_no_source(obj)) from error
     code = textwrap.dedent("".join(lines)).strip("\n")
     return Source(code, f"{_name_file(obj, path)}, line {max(first, 1)}")
+
+
+def _find_script(name: str) -> Source | None:
+    """A script, or the function of it that is named behind a colon, with its comment."""
+    file, _, function = name.partition(": ")
+    if file not in {script.name for script in SCRIPTS.glob("*.js")}:
+        return None
+    code = (SCRIPTS / file).read_text("utf-8").strip("\n")
+    if function:
+        comment, head = r"(?:/\*\*(?:(?!\*/).)*\*/\n)?", r"(?:export )?function "
+        whole = rf"^{comment}{head}{re.escape(function)}\(.*?^}}"
+        found = re.search(whole, code, re.MULTILINE | re.DOTALL)
+        if not found:
+            return None
+        code = found[0]
+    return Source(code, f"llmlib/show/js/{file}", "javascript")
 
 
 def _no_source(obj: Any) -> str:

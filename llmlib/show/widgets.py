@@ -13,6 +13,7 @@ from typing import Any
 import traitlets as t
 
 from llmlib.generation.sampling import Sampling
+from llmlib.generation.streams import stop_strings
 from llmlib.model.gpt import GPT
 from llmlib.show.charts import EmbeddingMap, LossCurve
 from llmlib.show.export import export, page_model, tokenizer_file
@@ -42,6 +43,9 @@ class Playground(Live):
     `model` is a GPT with its `tokenizer`, or the name or folder of a saved model. What
     is stored is the text for the given `sampling`; a seed of None draws one. Writing
     ends at a `stop` string.
+
+    Raises TypeError for another model than a GPT and where a tokenizer is missing, or
+    there is one too many; ValueError as load_model and `write` do.
     """
 
     view = "playground"
@@ -63,9 +67,9 @@ class Playground(Live):
         stop: str | Sequence[str] = (),
         title: str = "",
     ) -> None:
+        stops = stop_strings(stop)
         self._page = page = page_model(model, tokenizer)
         sampling = sampling.seeded()
-        stops = (stop,) if isinstance(stop, str) else tuple(stop)
         tokens = write_tokens(
             page.model, page.tokenizer, prompt, max_new_tokens, sampling, stops
         )
@@ -135,9 +139,8 @@ class TokenizerExplorer(Live):
     """
 
     view = "tokenizer_explorer"
-    tokenizers: Any = t.List().tag(
-        sync=True
-    )  # {name, json} or, for larger ones, {name, folder}
+    # {name, json} or, for larger ones, {name, folder}
+    tokenizers: Any = t.List().tag(sync=True)
     text = t.Unicode().tag(sync=True)
 
     def __init__(

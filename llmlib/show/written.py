@@ -1,18 +1,21 @@
-"""A text that a model wrote, token by token, with what each token cost it."""
+"""What a model makes of a text, token by token: what each token cost it, and where its
+heads looked.
+"""
 
 import math
-from itertools import pairwise
+from itertools import product, tee
 from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from llmlib.generation.decoding import generate
 from llmlib.generation.sampling import Sampling
-from llmlib.generation.streams import UNFINISHED
+from llmlib.generation.streams import first_stop, whole_characters
+from llmlib.inside.heads import head_weights
 from llmlib.model.gpt import GPT
-from llmlib.model.observe import observe
 from llmlib.text.tokenizers import Tokenizer
+
+TOP = 3  # of what a head takes from
 
 
 class Written(NamedTuple):
@@ -29,38 +32,40 @@ def write_tokens(
     prompt: str,
     max_new_tokens: int,
     sampling: Sampling,
-    stop: tuple[str, ...] = (),
+    stops: tuple[str, ...] = (),
 ) -> list[Written]:
     """The text that `write` writes, token by token. The bits are the model's own: at
     temperature 1 and without rules.
     """
     start = tokenizer.encode(prompt) or tokenizer.start_ids
-    last: list[
-        Tensor
-    ] = []  # a forward for each new token: its logits are the last ones
+    last: list[Tensor] = []  # of the forward for a new token, its last logits
     hook = model.register_forward_hook(lambda *call: last.append(call[-1][0, -1]))
-    ids: list[int] = []
-    bits: list[float] = []
-    borders, text, end = [0], "", None
+    ids, spelt = tee(generate(model, start, max_new_tokens, sampling))
+    tokens: list[Written] = []
+    text = ""
     try:
-        for new_id in generate(model, start, max_new_tokens, sampling):
-            ids.append(new_id)
-            bits.append(-last.pop().cpu().double().log_softmax(0)[new_id].item())
-            text = tokenizer.decode(ids).removesuffix(UNFINISHED)
-            borders.append(len(text))
-            if (end := _find_stop(text, stop)) is not None:
-                break
+        for i, piece in zip(ids, whole_characters(tokenizer, spelt), strict=True):
+            nats = -last.pop().cpu().double().log_softmax(0)[i].item()
+            tokens.append(Written(i, piece, nats / math.log(2)))
+            text += piece
+            if (end := first_stop(text, stops)) is not None:
+                return _shortened(tokens, len(text) - end)
     finally:
         hook.remove()
-    pieces = [text[:end][a:b] for a, b in pairwise(borders)]
-    tokens = list(map(Written, ids, pieces, [b / math.log(2) for b in bits]))
-    while end is not None and tokens and not tokens[-1].text:
-        tokens.pop()
+    return tokens
+
+
+def _shortened(tokens: list[Written], n: int) -> list[Written]:
+    """The tokens without the last n characters; the last one that stays has text."""
+    while tokens and n >= len(tokens[-1].text):
+        n -= len(tokens.pop().text)
+    if n:
+        tokens[-1] = tokens[-1]._replace(text=tokens[-1].text[:-n])
     return tokens
 
 
 def most_attended(
-    model: GPT, tokenizer: Tokenizer, text: str, top: int = 3
+    model: GPT, tokenizer: Tokenizer, text: str
 ) -> tuple[list[str], dict[str, list[tuple[str, float]]]]:
     """The pieces of a text, and for each head what the last of them takes most from.
 
@@ -68,20 +73,10 @@ def most_attended(
     """
     ids = (tokenizer.start_ids + tokenizer.encode(text))[-model.block_size :]
     pieces = [tokenizer.decode([i]) for i in ids]
-    with observe(model) as seen, torch.no_grad():
-        model(torch.tensor([ids]))
+    looks = head_weights(model, ids)[:, :, -1]  # (L, H, T)
     heads = {}
-    for layer in range(model.config.n_layer):
-        for head, row in enumerate(seen[f"blocks.{layer}.attention"][0, :, -1]):
-            best = row.topk(min(top, len(ids)))
-            heads[f"layer {layer}, head {head}"] = [
-                (pieces[i], weight)
-                for weight, i in zip(*(x.tolist() for x in best), strict=True)
-            ]
+    for layer, head in product(*map(range, looks.shape[:2])):
+        weights, places = looks[layer, head].topk(min(TOP, len(ids)))
+        best = zip(places.tolist(), weights.tolist(), strict=True)
+        heads[f"layer {layer}, head {head}"] = [(pieces[i], w) for i, w in best]
     return pieces, heads
-
-
-def _find_stop(text: str, stops: tuple[str, ...]) -> int | None:
-    """Where the stop string begins that is complete first."""
-    found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
-    return min(found)[1] if found else None

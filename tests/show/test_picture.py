@@ -118,8 +118,39 @@ def test_a_phone_gets_a_drawing_of_its_own_and_a_page_shows_one_of_both():
     assert panels(["one", "two"]).to_html() == picture.to_html()
 
 
-def test_where_words_would_touch_or_be_cut_a_phone_gets_the_wide_drawing():
-    assert widths(panels(["a name of twenty-five"] * 3)) == [7]
+@pytest.mark.parametrize(
+    ("n", "name", "rows"),
+    [
+        (4, "fourteen signs", 2),
+        (3, "fourteen signs", 2),
+        (3, "a name of twenty-six signs", 3),
+        (2, "a name of twenty-six signs", 2),
+    ],
+)
+def test_panels_without_room_side_by_side_are_laid_in_rows(n, name, rows):
+    picture = panels([name] * n)
+    first, *others = picture.figure.axes
+    first.set_ylabel("height")
+    first.set_yticks([0.5], ["middle"])
+    for axes in others:
+        axes.sharey(first)
+        axes.tick_params(labelleft=False)
+    assert widths(picture) == pytest.approx([7, NARROW])
+    wide, narrow = parse(picture).iter("svg")
+    heights = [float(svg.get("viewBox").split()[3]) for svg in (wide, narrow)]
+    assert heights[1] == pytest.approx(rows * heights[0])
+    for name in ("height", "middle"):
+        assert words(wide).count(name) == 1
+        assert words(narrow).count(name) == rows
+
+
+def test_panels_that_lie_on_each_other_stay_so():
+    picture = panels(["a name of twenty-eight signs"] * 2)
+    picture.figure.axes[1].twinx()
+    assert widths(picture) == [7]
+
+
+def test_where_words_would_be_cut_a_phone_gets_the_wide_drawing():
     figure = Figure((7, 3))
     figure.text(0.4, 0.5, "a name that is as long as half of the width")
     assert widths(Picture(figure, "a name")) == [7]

@@ -167,3 +167,12 @@ def test_a_script_of_the_package_is_shown_by_its_name():
     assert '<span class="k' in source.to_html()
     with pytest.raises(TypeError, match="not a value of type 'str'"):
         find_source("no.js")
+
+
+def test_one_function_of_a_script_is_shown_with_its_comment():
+    code = find_source("sampling.js: draw").code
+    assert code.startswith("/** The t-th number")
+    assert code.endswith("2 ** 32;\n}")
+    assert code.count("function") == 1
+    with pytest.raises(TypeError, match="not a value of type 'str'"):
+        find_source("sampling.js: no")

@@ -25,7 +25,6 @@ from llmlib import (
     token_bits,
     write,
 )
-from llmlib.show.charts import principal_plane
 from llmlib.show.export import page_model
 from llmlib.show.widgets import (
     AttentionExplorer,
@@ -157,7 +156,7 @@ def test_making_a_playground_changes_nothing(model, tokenizer):
 
 
 def test_wrong_models_are_named(tokenizer, model):
-    with pytest.raises(TypeError, match="a page runs a GPT, not a Bigram"):
+    with pytest.raises(TypeError, match="a widget shows a GPT, not a Bigram"):
         Playground(Bigram(tokenizer.vocab_size), tokenizer)
     with pytest.raises(TypeError, match="needs its tokenizer beside it, not None"):
         Playground(model)
@@ -165,6 +164,14 @@ def test_wrong_models_are_named(tokenizer, model):
         Playground("stories", tokenizer)
     with pytest.raises(ValueError, match="unknown model 'nothing'"):
         Playground("nothing")
+
+
+@pytest.mark.parametrize("stop", ["", ["cat", ""]])
+def test_an_empty_stop_string_is_refused(model, tokenizer, stop):
+    with pytest.raises(ValueError, match="a stop string must not be empty"):
+        Playground(model, tokenizer, stop=stop)
+    with pytest.raises(TypeError, match="stop must be strings"):
+        Playground(model, tokenizer, stop=[3])
 
 
 # What reaches a page
@@ -329,15 +336,6 @@ def test_no_tokenizers_are_refused():
         TokenizerExplorer({})
 
 
-def test_the_plane_is_that_of_torch():
-    vectors = np.random.default_rng(0).normal(size=(9, 5)).astype("float32")
-    plane, shares = principal_plane(vectors)
-    _, sizes, right = torch.pca_lowrank(torch.tensor(vectors), q=5, niter=20)
-    expected = torch.tensor(vectors - vectors.mean(0)) @ right[:, :2]
-    assert np.allclose(np.abs(plane), expected.abs().numpy(), atol=1e-4)
-    assert shares[0] == pytest.approx(float(sizes[0] ** 2 / (sizes**2).sum()), abs=1e-4)
-
-
 def test_neighbours_are_nearest_by_cosine_in_all_channels(model, tokenizer):
     tokens = list("the cat")
     widget = EmbeddingMap(model, tokenizer, tokens[:3] + tokens[4:6])
@@ -369,8 +367,15 @@ def test_maps_refuse_what_is_no_token(model, tokenizer):
         EmbeddingMap(model, tokenizer, ["t", "h", "e", "th"])
     with pytest.raises(ValueError, match="at least 3 tokens, not 2"):
         EmbeddingMap(model, tokenizer, ["t", "h"])
-    with pytest.raises(TypeError, match="a map is of a GPT, not of a Bigram"):
+
+
+def test_wrong_models_of_a_map_are_named(model, tokenizer):
+    with pytest.raises(TypeError, match="a widget shows a GPT, not a Bigram"):
         EmbeddingMap(Bigram(5), tokenizer)
+    with pytest.raises(TypeError, match="needs its tokenizer beside it, not None"):
+        EmbeddingMap({"before": model})
+    with pytest.raises(TypeError, match="'stories' brings its own tokenizer"):
+        EmbeddingMap("stories", tokenizer)
 
 
 def test_curves_are_thinned_and_keep_their_end():

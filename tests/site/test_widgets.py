@@ -631,7 +631,7 @@ def test_a_large_tokenizer_comes_from_its_folder(show, folder):
         widget,
         before=lambda page: page.route("**/tokenizer.json", lambda r: r.abort()),
     )
-    expect(page.locator(".failure")).to_contain_text("tokenizer.json cannot be reached")
+    expect(page.locator(".failure")).to_contain_text("tokenizer.json did not come")
     assert path.is_file()
     page.faults.clear()
 

@@ -4,6 +4,7 @@
 import { openModel } from "./client.js";
 import { debounced, html, newId, percent, quoted } from "./dom.js";
 import { HeadMaps, shades } from "./head_maps.js";
+import { LeaveOut } from "./leave_out.js";
 import { sourceOf } from "./source.js";
 import { TokenText } from "./tokens.js";
 import { sentence, show, titleOf } from "./view.js";
@@ -40,7 +41,7 @@ class AttentionExplorer {
     this.follow = html("input", { type: "checkbox", id: newId(), checked: true });
     this.following = html("p", { class: "follow", hidden: true }, this.follow,
       html("label", { for: this.follow.id }, "follow the text of the Playground on this page"));
-    this.mend = html("button", { type: "button", hidden: true }, "Leave such characters out");
+    this.leaveOut = new LeaveOut(this.input, () => this.read());
     this.element = this.#layOut();
   }
 
@@ -49,7 +50,7 @@ class AttentionExplorer {
       titleOf(this.model),
       html("div", { class: "ask" },
         html("label", { for: this.input.id }, "text"), this.input,
-        this.following, html("div", { class: "buttons" }, this.mend)),
+        this.following, html("div", { class: "buttons" }, this.leaveOut.element)),
       this.tokens.element,
       html("div", { class: "under" }, this.status),
       this.maps.element);
@@ -83,9 +84,9 @@ class AttentionExplorer {
     const turn = ++this.turn;
     try {
       const text = await this.#shortened(this.input.value);
-      const seen = await this.reader.attention(text, { withStart: true });
+      const seen = await this.reader.attention(text);
       if (turn !== this.turn) return;
-      this.mend.hidden = true;
+      this.leaveOut.hide();
       this.seen = seen;
       this.tokens.cut(0);
       seen.ids.forEach((id, i) => {
@@ -94,19 +95,10 @@ class AttentionExplorer {
       this.maps.show(seen);
       this.tokens.select(seen.length - 1);
     } catch (error) {
-      if (turn === this.turn) await this.#refuse(error);
+      if (turn !== this.turn) return;
+      this.status.textContent = sentence(error);
+      await this.leaveOut.offer(this.reader);
     }
-  }
-
-  /** Says what is wrong with the text, and offers to leave out what the model cannot read. */
-  async #refuse(error) {
-    this.status.textContent = sentence(error);
-    const readable = await this.reader.readable(this.input.value);
-    this.mend.hidden = readable === this.input.value;
-    this.mend.onclick = () => {
-      this.input.value = readable;
-      this.read();
-    };
   }
 
   /** The longest beginning of the text that is not too many tokens. */

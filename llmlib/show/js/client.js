@@ -3,8 +3,8 @@
 
 const WORKER_SOURCE = ""; // bundle.py puts worker.js here, and all that it imports
 
-/** Opens a model: {url}, the address of its folder, with a slash at the end, or {config,
- * tokenizer, weights}, the contents of its files, the weights an ArrayBuffer. */
+/** Opens a model: {url}, the whole address of its folder, with a slash at the end, or
+ * {config, tokenizer, weights}, the contents of its files, the weights an ArrayBuffer. */
 export async function openModel(source) {
   const reader = new Reader();
   try {
@@ -25,14 +25,7 @@ class Reader {
   async open(source) {
     this.#worker.onmessage = ({ data }) => this.#hear(data);
     this.#worker.onerror = (event) => this.#fail(event.message);
-    const url = source.url && new URL(source.url, document.baseURI).href;
-    if (url?.startsWith("file:")) {
-      throw new Error(
-        "This page was opened as a file, and from a file a browser loads no model: " +
-          "open the page from a web server.",
-      );
-    }
-    Object.assign(this, await this.#ask("open", url ? { url } : source));
+    await this.#ask("open", source);
     return this;
   }
 
@@ -62,19 +55,14 @@ class Reader {
     return this.#ask("next", { prompt, sampling, count });
   }
 
-  /** What each head looks at: {ids, pieces, layers, heads, length, weights}, the weights a
-   * Float32Array [layer][head][query][key]. */
-  attention(text, { withStart = false } = {}) {
+  /** What each head looks at in a text after the tokenizer's start: {ids, pieces, layers,
+   * heads, length, weights}, the weights a Float32Array [layer][head][query][key]. */
+  attention(text) {
     this.#stopWriting();
-    return this.#ask("attention", { text, withStart });
+    return this.#ask("attention", { text });
   }
 
-  /** The bits of each token of a text: {ids, pieces, bits}. */
-  surprisals(text) {
-    return this.#ask("surprisals", { text });
-  }
-
-  /** A text as tokens: {ids, pieces, byteLengths}. */
+  /** A text as tokens: {ids, pieces}. */
   encode(text) {
     return this.#ask("encode", { text });
   }

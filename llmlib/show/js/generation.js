@@ -71,11 +71,11 @@ export function* generate(context, ids, count, sampling) {
 }
 
 /** -log2 of the softmax of the logits at `id`. */
-export function surprisal(logits, id, offset = 0, length = logits.length) {
+function surprisal(logits, id) {
   let largest = -Infinity, sum = 0;
-  for (let i = offset; i < offset + length; i++) largest = Math.max(largest, logits[i]);
-  for (let i = offset; i < offset + length; i++) sum += Math.exp(logits[i] - largest);
-  return (Math.log(sum) + largest - logits[offset + id]) / Math.LN2;
+  for (const logit of logits) largest = Math.max(largest, logit);
+  for (const logit of logits) sum += Math.exp(logit - largest);
+  return (Math.log(sum) + largest - logits[id]) / Math.LN2;
 }
 
 /** Gives each token its `text`: the characters that it completes, "" where it completes
@@ -136,7 +136,7 @@ function firstStop(text, stops) {
   return found[0]?.at;
 }
 
-/** How long an end of the text is at most that a stop string begins with. */
+/** The length of the longest suffix of the text that is a proper prefix of a stop string. */
 function beginningOfStop(text, stops) {
   let longest = 0;
   for (const stop of stops) {

@@ -41,11 +41,11 @@ export class GPT {
     if (positions === "sinusoidal") this.waves = waves(block_size, n_embd, 10000);
   }
 
-  /** Logits for what follows the last of the ids, or each from number `first` on: (T, V).
-   * The ids continue the text that the cache holds, and join it.
+  /** Logits for what follows the last of the ids: (V). The ids continue the text that the
+   * cache holds, and join it.
    *
    * `record(layer, weights)` is given what each layer's heads look at: (H, T, S). */
-  forward(ids, cache, { first = ids.length - 1, record = null } = {}) {
+  forward(ids, cache, record = null) {
     this.check(ids, cache);
     const { n_layer, n_embd: C } = this.config;
     const x = this.embed(ids, cache);
@@ -56,7 +56,7 @@ export class GPT {
     }
     cache.length += ids.length;
     const head = this.tensors["lm_head.weight"] ?? this.tensors["embed_tokens.weight"];
-    return linear(this.norm("norm", x.subarray(first * C)), head, null, C);
+    return linear(this.norm("norm", x.subarray(-C)), head, null, C);
   }
 
   /** The residual stream before the first block: what each token is, and where. */

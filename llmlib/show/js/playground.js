@@ -4,6 +4,7 @@ import { Bars } from "./bars.js";
 import { openModel } from "./client.js";
 import { Controls } from "./controls.js";
 import { debounced, html, newId, prefersStillness, quoted, whenVisible } from "./dom.js";
+import { LeaveOut } from "./leave_out.js";
 import { sourceOf } from "./source.js";
 import { TokenText, depth } from "./tokens.js";
 import { sentence, show, titleOf } from "./view.js";
@@ -45,13 +46,14 @@ class Playground {
     this.button = button("Write", () => this.#press());
     this.button.classList.add("main");
     this.back = button("Back to the prompt", () => this.#begin());
-    this.mend = button("Leave such characters out", () => this.#leaveOut());
-    this.back.hidden = this.mend.hidden = true;
+    this.leaveOut = new LeaveOut(this.prompt, () => this.#begin());
+    this.back.hidden = true;
     this.before = html("span", { class: "prompt" }, this.prompt.value);
     this.text.element.prepend(this.before);
     this.element = html("div", { class: "llmlib-view playground" }, titleOf(this.model),
       html("div", { class: "ask" }, html("label", { for: this.prompt.id }, "prompt"),
-        this.prompt, html("div", { class: "buttons" }, this.button, this.back, this.mend)),
+        this.prompt,
+        html("div", { class: "buttons" }, this.button, this.back, this.leaveOut.element)),
       this.text.element,
       html("div", { class: "under" }, this.status, legend()),
       html("div", { class: "dials" }, this.controls.element, this.bars.element));
@@ -86,7 +88,7 @@ class Playground {
   started() {
     this.button.textContent = "Stop";
     this.back.hidden = this.writer.cursor === 0;
-    this.mend.hidden = true;
+    this.leaveOut.hide();
     this.before.textContent = this.prompt.value;
   }
 
@@ -100,8 +102,7 @@ class Playground {
   async failed(error) {
     this.button.textContent = "Write";
     this.status.textContent = sentence(error);
-    const readable = await this.reader.readable(this.prompt.value);
-    this.mend.hidden = readable === this.prompt.value;
+    await this.leaveOut.offer(this.reader);
   }
 
   #press() {
@@ -112,11 +113,6 @@ class Playground {
   #begin() {
     this.writer.begin();
     this.again();
-  }
-
-  async #leaveOut() {
-    this.prompt.value = await this.reader.readable(this.prompt.value);
-    this.#begin();
   }
 
   #select(i) {

@@ -1,5 +1,7 @@
 // Where a view finds its model: beside a published page, or in the notebook's kernel.
 
+import { fetchFile, parse } from "./files.js";
+
 const PATIENCE = 15_000; // ms that a kernel has for its answer
 
 /** What `openModel` opens: {url} on a page, {config, tokenizer, weights} in a notebook. */
@@ -12,13 +14,7 @@ export async function sourceOf(model, name) {
 export async function tokenizerOf(model, name) {
   const url = urlOf(name);
   if (url === null) return (await askKernel(model, name)).tokenizer;
-  const address = `${url}tokenizer.json`;
-  const answer = await fetch(address).catch(() => null);
-  if (answer === null) throw new Error(`${address} cannot be reached.`);
-  if (!answer.ok) throw new Error(`${address} is missing (${answer.status}).`);
-  return answer.json().catch(() => {
-    throw new Error(`${address} is damaged.`);
-  });
+  return parse("tokenizer.json", await fetchFile(url, "tokenizer.json"));
 }
 
 /** The address of a model's folder; null in a notebook, which has none. */

@@ -3,9 +3,10 @@
 // when one of them wants the model.
 
 import { checkConfig } from "./config.js";
+import { fetchFile, parse } from "./files.js";
 import { Context, generate, likeliest, spell, until } from "./generation.js";
 import { GPT } from "./model.js";
-import { attention, surprisals } from "./reading.js";
+import { attention } from "./reading.js";
 import { makeTokenizer } from "./tokenizers.js";
 import { checkDigests, readWeights } from "./weights.js";
 
@@ -29,18 +30,16 @@ const CALLS = {
     }
     model = new GPT(config, readWeights(files.weights, config));
     await checkDigests({ ...files.bytes, "model.safetensors": files.weights });
-    return { config, tokenizerType: tokenizer.type, vocabSize: tokenizer.vocabSize };
   },
 
   async write({ prompt, maxNewTokens, sampling, stop = [] }, number) {
     if (!(Number.isInteger(maxNewTokens) && maxNewTokens >= 0)) {
       throw new Error(`The length must be a whole number, at least 0, not ${maxNewTokens}.`);
     }
-    const stops = [stop].flat();
-    if (stops.includes("")) throw new Error("A stop string must not be empty.");
+    if (stop.includes("")) throw new Error("A stop string must not be empty.");
     const ids = idsOf(prompt);
     const tokens = generate(writing(), ids, maxNewTokens, sampling);
-    const finished = await stream(until(stops, spell(tokenizer, tokens)), number);
+    const finished = await stream(until(stop, spell(tokenizer, tokens)), number);
     return { finished, cropped: Math.max(0, ids.length - model.config.block_size) };
   },
 
@@ -50,14 +49,11 @@ const CALLS = {
     return likeliest(writing(), idsOf(prompt), sampling, count, tokenizer);
   },
 
-  surprisals: ({ text }) => surprisals(model, tokenizer, text),
-
-  attention: ({ text, withStart }) => attention(model, tokenizer, text, withStart),
+  attention: ({ text }) => attention(model, tokenizer, text),
 
   encode({ text }) {
     const ids = tokenizer.encode(text);
-    const pieces = ids.map((id) => tokenizer.piece(id));
-    return { ids, pieces, byteLengths: ids.map((id) => tokenizer.bytes(id).length) };
+    return { ids, pieces: ids.map((id) => tokenizer.piece(id)) };
   },
 
   readable: ({ text }) => tokenizer.readable(text),
@@ -123,23 +119,4 @@ async function fetchFiles(url) {
     weights,
     bytes: { "config.json": config, "tokenizer.json": tokenizer },
   };
-}
-
-async function fetchFile(url, name) {
-  let answer;
-  try {
-    answer = await fetch(url + name);
-    if (answer.ok) return await answer.arrayBuffer();
-  } catch {
-    throw new Error(`${name} did not come from ${url}: there is no connection.`);
-  }
-  throw new Error(`${name} is not at ${url}: the server answers ${answer.status}.`);
-}
-
-function parse(name, bytes) {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    throw new Error(`${name} is damaged: it is no JSON.`);
-  }
 }

@@ -21,7 +21,7 @@ export class Writer {
 
   async open(reader) {
     this.reader = reader;
-    this.startIds = (await reader.attention("", { withStart: true })).ids;
+    this.startIds = (await reader.attention("")).ids;
   }
 
   /** Shows a text that is there already: [id, text, bits] of each token. */

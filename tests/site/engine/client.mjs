@@ -34,16 +34,13 @@ globalThis.Worker = class {
 };
 
 const { bundle, models } = JSON.parse(readFileSync(0, "utf8"));
-globalThis.document = { baseURI: `${models}/page/` };
 const { openModel } = await import(bundle);
-const url = `../stories/`;
+const url = `${models}/stories/`;
 const found = {};
 
 const failure = (promise) => promise.then(() => null, (error) => error.message);
 
 const reader = await openModel({ url });
-const { config, tokenizerType, vocabSize } = reader;
-found.about = [config.n_embd, tokenizerType, vocabSize];
 
 /** What a call of `write` gives: its tokens, the answer, and how often pieces came. */
 async function written(values, more = () => {}) {
@@ -91,21 +88,19 @@ found.meanwhile = {
   cancel: await meanwhile(() => reader.cancel() ?? true, 100_000),
   next: await meanwhile(() => reader.next({ prompt: "Once upon", count: 3 }), 100_000),
   attention: await meanwhile(async () => {
-    const seen = await reader.attention("Once", { withStart: true });
+    const seen = await reader.attention("Once");
     return [seen.weights.constructor.name, seen.weights.length, seen.pieces];
   }, 100_000),
   encode: await meanwhile(() => reader.encode("né")),
-  surprisals: await meanwhile(() => reader.surprisals("Once upon a time")),
   readable: await meanwhile(() => reader.readable("a\ud83d")),
 };
 found.again = await written(story);
 
 found.faults = {
-  missing: await failure(openModel({ url: "../nothing/" })),
-  truncated: await failure(openModel({ url: "../truncated/" })),
-  page: await failure(openModel({ url: "../page-instead/" })),
+  missing: await failure(openModel({ url: `${models}/nothing/` })),
+  truncated: await failure(openModel({ url: `${models}/truncated/` })),
+  page: await failure(openModel({ url: `${models}/page-instead/` })),
   refused: await failure(openModel({ url: "http://127.0.0.1:1/" })),
-  file: await failure(openModel({ url: "file:///models/stories/" })),
   temperature: await failure(reader.write({ ...story, sampling: { temperature: -1 } })),
   length: await failure(reader.write({ ...story, maxNewTokens: -1 })),
   stop: await failure(reader.write({ ...story, stop: [""] })),

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { checkConfig } from "../../../llmlib/show/js/config.js";
 import { Context, generate, likeliest, spell, until } from "../../../llmlib/show/js/generation.js";
 import { GPT, KVCache } from "../../../llmlib/show/js/model.js";
-import { attention, surprisals } from "../../../llmlib/show/js/reading.js";
+import { attention } from "../../../llmlib/show/js/reading.js";
 import { checkSampling, draw, nextId, probabilities } from "../../../llmlib/show/js/sampling.js";
 import { makeTokenizer } from "../../../llmlib/show/js/tokenizers.js";
 import { checkDigests, readWeights } from "../../../llmlib/show/js/weights.js";
@@ -31,20 +31,20 @@ const tokenizerAt = cached((path) => makeTokenizer(json(path)));
 const tokenizerOf = (folder) => tokenizerAt(`${folder}/tokenizer.json`);
 
 const CALLS = {
-  /** The logits of a text that is read in parts of these lengths, each after the other. */
+  /** The logits after each of the parts, of these lengths, in which a text is read. */
   logits(folder, ids, parts) {
     const model = modelAt(folder);
     const cache = new KVCache(model.config, model.config.block_size);
     return parts.flatMap((n) => {
       const part = ids.slice(cache.length, cache.length + n);
-      return Array.from(model.forward(part, cache, { first: 0 }));
+      return Array.from(model.forward(part, cache));
     });
   },
   heads(folder, ids) {
     const model = modelAt(folder);
     const looks = [];
     const record = (layer, weights) => looks.push(Array.from(weights));
-    model.forward(ids, new KVCache(model.config, ids.length), { record });
+    model.forward(ids, new KVCache(model.config, ids.length), record);
     return looks.flat();
   },
   /** All texts come from one context, as in the worker. */
@@ -59,9 +59,8 @@ const CALLS = {
     Array.from(until(stops, spell(tokenizerAt(path), ids.map((id) => ({ id })))), (t) => t.text),
   likeliest: (folder, ids, sampling, count) =>
     likeliest(contextAt(folder), ids, sampling, count, tokenizerOf(folder)),
-  surprisals: (folder, text) => surprisals(modelAt(folder), tokenizerOf(folder), text),
-  attention(folder, text, withStart) {
-    const seen = attention(modelAt(folder), tokenizerOf(folder), text, withStart);
+  attention(folder, text) {
+    const seen = attention(modelAt(folder), tokenizerOf(folder), text);
     return { ...seen, weights: Array.from(seen.weights) };
   },
   tensor: (folder, name) => Array.from(modelAt(folder).tensors[name]),

@@ -1,10 +1,9 @@
 """What the model in the page computes is what torch computes from the same file."""
 
-import pytest
 import torch
 from torch import Tensor
 
-from llmlib.evaluation.metrics import token_bits
+from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.stories import StoryGrammar
 from llmlib.training.checkpoints import load_model, model_folder
@@ -16,29 +15,40 @@ def check_close(found: list, expected: Tensor) -> None:
 
 
 def test_logits_and_attention_are_those_of_torch(values, texts_of_ids, folders, name):
+    """Whether a text is read at once, up to each of its ids, or part by part."""
     model, _ = load_model(folders / name)
     length = model.block_size
-    cuts = [[length]] if name == "everything" else [[length], [1] * length]
-    if name != "everything" and length > 1:
-        cuts.append([7, 1, length - 8])
+    cuts = [[n] for n in range(1, length + 1)]
+    if name != "everything":
+        cuts.append([1] * length)
+        cuts += [[7, 1, length - 8]] if length > 1 else []
     calls, expected = [], []
     for ids in texts_of_ids(3, length):
+        for cut in cuts:
+            calls.append(["logits", str(folders / name), ids, cut])
+            expected.append(logits_after(model, ids, cut))
         with observe(model) as seen, torch.no_grad():
-            logits = model(torch.tensor([ids]))[0]
-        calls += [["logits", str(folders / name), ids, cut] for cut in cuts]
-        expected += [logits] * len(cuts)
+            model(torch.tensor([ids]))
         calls.append(["heads", str(folders / name), ids])
         expected.append(torch.cat(list(seen.values())))
     for found, tensor in zip(values(calls), expected, strict=True):
         check_close(found, tensor)
 
 
+def logits_after(model: GPT, ids: list[int], parts: list[int]) -> Tensor:
+    """What torch expects after each of these parts of the ids."""
+    read = torch.tensor([ids[: sum(parts)]])
+    with torch.no_grad():
+        return model(read)[0, torch.tensor(parts).cumsum(0) - 1]
+
+
 def test_the_shipped_models_logits_are_those_of_double_precision(values):
     model, tokenizer = load_model("stories")
     ids = tokenizer.encode(StoryGrammar().sample(8, seed=5))[: model.block_size]
-    [found] = values([["logits", str(model_folder("stories")), ids, [len(ids)]]])
-    with torch.no_grad():
-        check_close(found, model.double()(torch.tensor([ids]))[0])
+    cuts = [[len(ids)], [1] * len(ids)]
+    found = values([["logits", str(model_folder("stories")), ids, cut] for cut in cuts])
+    for each, cut in zip(found, cuts, strict=True):
+        check_close(each, logits_after(model.double(), ids, cut))
 
 
 def test_ids_outside_the_vocabulary_and_too_long_texts_are_refused(call_all, folders):
@@ -57,25 +67,12 @@ def test_ids_outside_the_vocabulary_and_too_long_texts_are_refused(call_all, fol
     ]
 
 
-@pytest.mark.parametrize("name", ["llama", "strided", "short"], indirect=True)
-def test_surprisals_are_token_bits(values, folders, name):
-    model, tokenizer = load_model(folders / name)
-    texts = ["", "a", "what?", "a fox ran. " * 3, "the rain, the sun " * 9]
-    found = values([["surprisals", str(folders / name), text] for text in texts])
-    for text, each in zip(texts, found, strict=True):
-        assert each["ids"] == tokenizer.encode(text)
-        assert each["pieces"] == list(text)
-        expected = token_bits(model, tokenizer, text) if text else []
-        assert each["bits"] == pytest.approx(expected, abs=1e-4)
-
-
 def test_attention_to_a_text_and_to_the_end_of_one_that_is_too_long(values, folders):
     model, tokenizer = load_model(folders / "llama")
-    texts = [("it rained", True), ("it rained", False), ("so it went on. " * 4, True)]
-    found = values([["attention", str(folders / "llama"), *text] for text in texts])
-    for (text, with_start), each in zip(texts, found, strict=True):
-        ids = tokenizer.start_ids * with_start + tokenizer.encode(text)
-        ids = ids[-model.block_size :]
+    texts = ["", "it rained", "so it went on. " * 4]
+    found = values([["attention", str(folders / "llama"), text] for text in texts])
+    for text, each in zip(texts, found, strict=True):
+        ids = (tokenizer.start_ids + tokenizer.encode(text))[-model.block_size :]
         with observe(model) as seen, torch.no_grad():
             model(torch.tensor([ids]))
         assert each["ids"] == ids
@@ -83,6 +80,3 @@ def test_attention_to_a_text_and_to_the_end_of_one_that_is_too_long(values, fold
         assert each["pieces"] == [tokenizer.decode([i]) for i in ids]
         assert (each["layers"], each["heads"]) == (2, 4)
         check_close(each["weights"], torch.cat(list(seen.values())))
-    [empty] = values([["attention", str(folders / "llama"), "", False]])
-    assert empty["length"] == 0
-    assert empty["weights"] == []
