@@ -70,6 +70,7 @@ def count_pairs(words):
 '''
 NUMBERS = "1, 12, 123, 1234, 12345, 2025-11-21, 3.14159265, 0.5 + 0.25 = 0.75, 99.99%\n"
 CUT = (" the clockmaker", " Pennywell", "Pennywell", " 1234567", "naïve", "🦔")
+LAST = 8  # tokens of the passage that are kept to be shown
 ODD = " SolidGoldMagikarp"  # a famous one (Rumbelow and Watkins 2023)
 
 
@@ -102,6 +103,10 @@ def measure_gpt2() -> dict[str, Any]:
             }
             for name, text in texts.items()
         ],
+        "passage": {
+            language: {"text": text, "last_pieces": gpt2.pieces(text)[-LAST:]}
+            for language, text in PASSAGE.items()
+        },
         "pieces": {text: gpt2.pieces(text) for text in (*CUT, ODD)},
     }
 
@@ -156,7 +161,7 @@ def flops_per_step(recipe: Recipe) -> int:
 def measure_sizes() -> dict[str, Any]:
     """Trains all sizes over the seeds, beside the floor of the stories they are scored on."""
     stories = load_corpus("stories").documents[-N_SCORED:]
-    floor = -sum(map(StoryGrammar().log2_prob, stories)) / sum(map(len, stories))
+    floor = StoryGrammar().bits_per_character(stories)
     budget = STEPS * flops_per_step(fast_recipe(SIZES[0], BLOCK_SIZE, **SHAPE))
     runs = []
     for seed in SEEDS:

@@ -28,12 +28,6 @@ def numbered(
     return character_ids
 
 
-def covered(words: Sequence[str], chosen: Iterable[str]) -> int:
-    """How many of the words are among the chosen."""
-    counts = Counter(words)
-    return sum(counts[word] for word in chosen)
-
-
 def cut(text: str) -> list[str]:
     """The words of a text."""
     return text.split()
@@ -130,51 +124,4 @@ WORD_VOCABULARY = Check(
     ],
 )
 
-COVERED_SHARE = Check(
-    "covered share",
-    right=lambda words, n: covered(words, most_common(words, n)) / len(words),
-    cases=lambda: [
-        (cut("a hen and the fox saw the hen and the hen saw a dog run"), 1),
-        (cut("a hen and the fox saw the hen and the hen saw a dog run"), 3),
-        (cut("one two three two"), 10),
-    ],
-    mistakes=[
-        (
-            "That is a percentage: the share is asked for, from 0 to 1.",
-            lambda words, n: 100 * covered(words, most_common(words, n)) / len(words),
-        ),
-        (
-            "You divided by the number of different words: divide by all words of the "
-            "text.",
-            lambda words, n: covered(words, most_common(words, n)) / len(set(words)),
-        ),
-        (
-            "You counted each of the n words once: it covers as many places as it has in "
-            "the text.",
-            lambda words, n: len(most_common(words, n)) / len(words),
-        ),
-        (
-            "That is the share of the vocabulary, not that of the text: common words "
-            "stand in it many times.",
-            lambda words, n: len(most_common(words, n)) / len(set(words)),
-        ),
-        (
-            "You took the first n words that occur: take the most common ones.",
-            lambda words, n: covered(words, [*dict.fromkeys(words)][:n]) / len(words),
-        ),
-        (
-            "You took the rarest words: the order of the counts is upside down.",
-            lambda words, n: covered(words, most_common(words)[::-1][:n]) / len(words),
-        ),
-        (
-            "That is the share of the nth word alone: add up those of all n.",
-            lambda words, n: covered(words, most_common(words, n)[-1:]) / len(words),
-        ),
-        (
-            "That is the share that is not covered.",
-            lambda words, n: 1 - covered(words, most_common(words, n)) / len(words),
-        ),
-    ],
-)
-
-CHECKS: list[Check] = [CHARACTER_IDS, WORD_VOCABULARY, COVERED_SHARE]
+CHECKS: list[Check] = [CHARACTER_IDS, WORD_VOCABULARY]
