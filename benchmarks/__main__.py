@@ -13,6 +13,7 @@ NAMES = (
     "training",
     "speedrun",
     "sweep",
+    "variants",
     "vocabulary",
     "village",
     "book",

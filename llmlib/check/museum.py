@@ -1,7 +1,8 @@
 """The museum of the chapter "When training goes wrong": small trainings, each with one
 bug that raises no error.
 
-A training is made of five parts, and a bug is one part replaced by another.
+A training is made of five parts, and a bug is a part (in one case two) replaced by
+another.
 
 Shapes: N rows, T time, B batch, H heads, D head size.
 """
@@ -229,6 +230,14 @@ def step_on_probabilities(
     loss.backward()
     optimizer.step()
     return loss.item()
+
+
+def validate_on_probabilities(
+    model: nn.Module, inputs: Tensor, targets: Tensor
+) -> float:
+    """The loss, which takes logits, is given their softmax here as well."""
+    with evaluating(model):
+        return next_token_loss(model(inputs).softmax(-1), targets).item()
 
 
 def validate_in_training_mode(

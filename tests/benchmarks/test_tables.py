@@ -12,6 +12,7 @@ from benchmarks import (
     sweep,
     throughput,
     training,
+    variants,
     village,
 )
 
@@ -80,6 +81,12 @@ def test_speedrun():
     for rung, line in zip(record["rungs"], lines, strict=True):
         assert f"{rung['steps']:,}" in line
         assert line.endswith(f" {first / rung['seconds']:.2f}")
+
+
+def test_variants():
+    record, lines = lines_of(variants, "variants", variants.VARIANTS)
+    for losses, line in zip(record["losses"].values(), lines, strict=True):
+        assert line.endswith("  " + " ".join(f"{loss:.4f}" for loss in losses))
 
 
 def test_training():

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from benchmarks import shakespeare, speedrun, sweep, training
+from benchmarks import shakespeare, speedrun, sweep, training, variants
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
 from llmlib import plain_recipe
 from llmlib.model.gpt import GPT
@@ -43,6 +43,18 @@ def test_both_recipes_run(small, monkeypatch, check_command):
     assert [run["recipe"] for run in record["runs"]] == ["fast", "plain"]
     assert all(run["steps"] == 3 for run in record["runs"])
     check_command(shakespeare, "shakespeare", record)
+
+
+def test_each_variant_is_another_training(small, monkeypatch, check_command):
+    threads = torch.get_num_threads()
+    monkeypatch.setattr(variants, "shakespeare", training.shakespeare)
+    record = variants.measure(quick=True)
+    torch.set_num_threads(threads)
+    assert json.loads(json.dumps(record)) == record
+    assert record["losses"].keys() == variants.VARIANTS.keys()
+    as_it_is, five, two, *_ = record["losses"].values()
+    assert as_it_is != five != two != as_it_is
+    check_command(variants, "variants", record)
 
 
 def test_every_size_of_ours_is_within_the_baselines():

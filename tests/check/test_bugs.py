@@ -1,5 +1,6 @@
 """Each bug of the museum is caught, in the right words, and what is right passes."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -218,6 +219,18 @@ def test_weights_that_stand_still_are_caught():
 def test_a_loss_of_probabilities_cannot_learn_one_batch():
     with pytest.raises(AssertionError, match="not even learn that by heart"):
         assert_overfits(museum.step_on_probabilities, built(), *BATCH)
+
+
+def test_a_loss_of_probabilities_has_a_bottom():
+    ids = torch.arange(V)[None]
+
+    def knows(inputs):
+        return 100.0 * torch.nn.functional.one_hot(inputs, V)
+
+    model = torch.nn.Module()
+    model.forward = knows
+    least = museum.validate_on_probabilities(model, ids, ids)
+    assert least == pytest.approx(math.log(V - 1 + math.e) - 1, abs=1e-4)
 
 
 def test_dropout_in_validation_is_caught():
