@@ -7,6 +7,8 @@ pages are written again when it changes, but nothing is executed.
 """
 
 import hashlib
+import os
+import platform
 from pathlib import Path
 
 from docutils import nodes
@@ -66,8 +68,8 @@ def add_execution_time(app: Sphinx, doctree: nodes.document, docname: str) -> No
 
 
 def tell_names_and_times(app: Sphinx, doctree: nodes.document, docname: str) -> None:
-    """Makes of the table of all executions one of the pages' titles and their times, the
-    longest first.
+    """Makes of the table of all executions one of the pages' titles and their times in
+    seconds, the longest first and their sum last, and says on how many cores.
     """
     metadata = app.env.nb_metadata  # type: ignore[attr-defined]
     if "has_exec_table" not in metadata[docname]:
@@ -77,10 +79,23 @@ def tell_names_and_times(app: Sphinx, doctree: nodes.document, docname: str) -> 
         keep_columns(table, 0, 3)
         body = table.next_node(nodes.tbody)
         runs = {row: metadata[row[0].astext()]["exec_data"] for row in body}
-        body[:] = sorted(runs, key=lambda row: -(runs[row]["runtime"] or 0))
+        seconds = {row: runs[row]["runtime"] or 0 for row in runs}
+        body[:] = sorted(runs, key=lambda row: -seconds[row])
         for row in body:
-            path = row.next_node(nodes.Text)
-            path.parent.replace(path, nodes.Text(app.env.titles[path].astext()))
+            page, time = (next(entry.findall(nodes.Text)) for entry in row)
+            page.parent.replace(page, nodes.Text(app.env.titles[page].astext()))
+            time.parent.replace(time, nodes.Text(f"{seconds[row]:.0f}"))
+        body += row_of("All pages", f"{sum(seconds.values()):.0f}")
+        head = table.next_node(nodes.thead)
+        head[:] = [row_of("Page", "Seconds")]
+        machine = f"Built on {os.cpu_count()} cores of type {platform.machine()}."
+        table.parent.insert(table.parent.index(table) + 1, nodes.paragraph("", machine))
+
+
+def row_of(*texts: str) -> nodes.row:
+    """A row of a table."""
+    cells = [nodes.entry("", nodes.paragraph("", text)) for text in texts]
+    return nodes.row("", *cells)
 
 
 def keep_columns(table: nodes.table, *kept: int) -> None:

@@ -7,7 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from pybtex.database import parse_string
 
-from web.bibliography import AuthorYear
+from web.bibliography import AuthorYear, bare
 from web.corrections import correct
 from web.execution import code_digest, page_digest
 from web.repository import web_address
@@ -76,10 +76,13 @@ def test_a_page_that_runs_is_built_with_its_output_and_its_time(build, tmp_path)
     assert "The code of this page ran in" in page
     times = (tmp_path / "_build" / "html" / "times.html").read_text("utf-8")
     columns = re.findall(r"<th\b[^>]*>(.*?)</th>", times)
-    assert [re.sub("<.*?>", "", c) for c in columns] == ["Document", "Run Time (s)"]
+    assert [re.sub("<.*?>", "", c) for c in columns] == ["Page", "Seconds"]
     cells = [re.sub("<.*?>", "", c) for c in re.findall(r"<td>.*?</td>", times)]
-    assert cells[::2] == ["A long page", "A page"]
-    assert float(cells[1]) > float(cells[3]) > 0
+    assert cells[::2] == ["A long page", "A page", "All pages"]
+    long, short, both = map(int, cells[1::2])
+    assert long > short
+    assert abs(both - long - short) <= 1  # each is rounded
+    assert "Built on" in times
 
 
 def test_entries_are_labelled_as_the_text_cites_them():
@@ -95,6 +98,28 @@ def test_entries_are_labelled_as_the_text_cites_them():
     bibliography = parse_string("\n".join(entries), "bibtex")
     labels = AuthorYear().format_labels(list(bibliography.entries.values()))
     assert list(labels) == ["Lebrón, 2021", "Li and de Jong, 2021", "Su et al., 2021"]
+
+
+def test_entries_stand_in_the_order_of_their_names_and_years_and_link_to_the_work():
+    works = {"a": ("Holt, A.", 2020), "b": (r"H{\"a}gele, A.", 2024)}
+    works |= {"c": (r"Mik{\'a}, T. and B, B.", 2011), "d": ("Mika, T. and A, A.", 2010)}
+    address = "https://www.site.org/page/"
+    entries = [
+        f"@misc{{{key}, author = {{{who}}}, title = {{T}}, year = {{{year}}}, "
+        f"url = {{{address}}}, eprint = {{1301.3781}}}}"
+        for key, (who, year) in works.items()
+    ]
+    bibliography = parse_string("\n".join(entries), "bibtex")
+    formatted = list(AuthorYear().format_bibliography(bibliography))
+    assert [entry.key for entry in formatted] == ["b", "a", "d", "c"]
+    page = formatted[0].text.render_as("html")
+    assert f'<a href="{address}">www.site.org/page</a>' in page
+    assert '<a href="https://arxiv.org/abs/1301.3781">arXiv:1301.3781</a>' in page
+
+
+def test_a_long_address_is_shown_by_its_site():
+    assert bare("https://a.org/b/") == "a.org/b"
+    assert bare("https://a.org/" + 80 * "b") == "a.org/…"
 
 
 def test_no_space_is_part_of_a_link_in_a_title():
