@@ -13,6 +13,7 @@ from web import (
     execution,
     formulas,
     icons,
+    outputs,
     repository,
     widgets,
 )
@@ -26,6 +27,7 @@ PARTS = (
     widgets,
     bertviz,
     icons,
+    outputs,
     assets,
     corrections,
 )

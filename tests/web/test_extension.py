@@ -4,12 +4,13 @@ import re
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
 from web.bibliography import AuthorYear, bare
 from web.corrections import correct
 from web.execution import code_digest, page_digest
+from web.outputs import join_streams
 from web.repository import web_address
 
 
@@ -83,6 +84,25 @@ def test_a_page_that_runs_is_built_with_its_output_and_its_time(build, tmp_path)
     assert long > short
     assert abs(both - long - short) <= 1  # each is rounded
     assert "Built on" in times
+
+
+def test_what_is_printed_in_pieces_is_shown_as_it_was_printed(build, tmp_path):
+    code = "for piece in ('a', 'b  ', 'c\\n\\n', 'd'):\n    print(piece, end='', flush=True)"
+    run = build(write(tmp_path, code))
+    assert run.returncode == 0, run.stdout + run.stderr
+    page = (tmp_path / "_build" / "html" / "index.html").read_text("utf-8")
+    assert "ab  c\n\nd\n</pre>" in re.sub("<span></span>", "", page)
+
+
+def test_streams_are_joined_each_with_its_own_and_results_stay_where_they_are():
+    def printed(text, name="stdout"):
+        return new_output("stream", name=name, text=text)
+
+    result = new_output("display_data", data={"text/plain": "x"})
+    outputs = [printed("w", "stderr"), printed("1%\r2"), result, printed("%\r3%\n")]
+    joined = join_streams(outputs)
+    assert [o.get("text", "") for o in joined] == ["3%\n", "w\n", ""]
+    assert outputs[1].text == "1%\r2"  # kept in the cache as it came
 
 
 def test_entries_are_labelled_as_the_text_cites_them():
