@@ -37,6 +37,7 @@ from llmlib import (
     GPT,
     CharTokenizer,
     GPTConfig,
+    Muon,
     TrainConfig,
     Trainer,
     fast_recipe,
@@ -44,6 +45,9 @@ from llmlib import (
     token_ids,
 )
 from llmlib.evaluation.metrics import mean_loss
+from llmlib.training.optimizers import POLAR_EXPRESS, Quintic
+
+Polynomials = tuple[Quintic, ...]
 
 # Steps that reach a loss. fast_recipe itself was tuned, in some sixty early runs, on the
 # validation split. What is changed here was chosen on the last tenth of the training split,
@@ -101,21 +105,31 @@ def shakespeare(tuning: bool = False) -> tuple[CharTokenizer, Tensor, Tensor]:
     return tokenizer, ids[:cut], ids[cut:]
 
 
-def train_fast(settings: dict[str, Any], seed: int) -> dict[str, Any]:
+def train_fast(
+    settings: dict[str, Any], seed: int, polynomials: Polynomials = POLAR_EXPRESS
+) -> dict[str, Any]:
     """One training with the fast recipe: its seconds, steps, tokens and loss."""
     tokenizer, _, _ = shakespeare()
     model_config, config = fast_recipe(
         tokenizer.vocab_size, 64, eval_interval=10**9, seed=seed, **settings
     )
-    return train(model_config, config)
+    return train(model_config, config, polynomials)
 
 
-def train(model_config: GPTConfig, config: TrainConfig) -> dict[str, Any]:
-    """One training of our own model, from the config's seed."""
+def train(
+    model_config: GPTConfig,
+    config: TrainConfig,
+    polynomials: Polynomials = POLAR_EXPRESS,
+) -> dict[str, Any]:
+    """One training of our own model, from the config's seed; `polynomials` are Muon's."""
     _, ids, val_ids = shakespeare()
     torch.manual_seed(config.seed)
     model = GPT(model_config)
-    logs = list(Trainer(model, ids, val_ids, config))
+    trainer = Trainer(model, ids, val_ids, config)
+    for optimizer in trainer.optimizers:
+        if isinstance(optimizer, Muon):
+            optimizer.polynomials = polynomials
+    logs = list(trainer)
     tokens, seconds = sum(log.tokens for log in logs), sum(log.seconds for log in logs)
     return record(model, config.seed, len(logs), tokens, seconds, logs[-1].val_loss)
 

@@ -14,9 +14,8 @@ from typing import Any
 import torch
 
 from benchmarks.machine import aligned, describe, report
-from benchmarks.training import OURS, shakespeare
-from llmlib import GPT, Muon, Trainer, fast_recipe
-from llmlib.training.optimizers import NEWTON_SCHULZ, POLAR_EXPRESS, Quintic
+from benchmarks.training import OURS, Polynomials, train_fast
+from llmlib.training.optimizers import NEWTON_SCHULZ, POLAR_EXPRESS
 
 RECIPE = OURS[1.8976]
 SEEDS = range(3)
@@ -27,7 +26,7 @@ class Variant:
     """Fields of TrainConfig, and the polynomials of Muon."""
 
     training: dict[str, Any] = field(default_factory=dict)
-    polynomials: tuple[Quintic, ...] = POLAR_EXPRESS
+    polynomials: Polynomials = POLAR_EXPRESS
 
 
 VARIANTS = {
@@ -41,19 +40,8 @@ VARIANTS = {
 
 def run(variant: Variant, steps: int, seed: int) -> float:
     """The loss after one training."""
-    tokenizer, ids, val_ids = shakespeare()
     settings = RECIPE | {"max_iters": steps} | variant.training
-    model_config, config = fast_recipe(
-        tokenizer.vocab_size, 64, eval_interval=10**9, seed=seed, **settings
-    )
-    torch.manual_seed(seed)
-    trainer = Trainer(GPT(model_config), ids, val_ids, config)
-    for optimizer in trainer.optimizers:
-        if isinstance(optimizer, Muon):
-            optimizer.polynomials = variant.polynomials
-    *_, log = trainer
-    assert log.val_loss is not None
-    return round(log.val_loss, 4)
+    return train_fast(settings, seed, variant.polynomials)["loss"]
 
 
 def measure(quick: bool = False) -> dict[str, Any]:
