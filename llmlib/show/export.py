@@ -9,18 +9,22 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import load_model, save_model, tensor_digest
+from llmlib.training.checkpoints import (
+    MODEL_FILES,
+    load_model,
+    model_files,
+    read_model,
+    tensor_digest,
+)
 from llmlib.training.files import write_files
 from llmlib.training.weights import unwrapped
 
-FILES = ("config.json", "tokenizer.json", "model.safetensors")
 EXPORT_VARIABLE = "LLMLIB_EXPORT"  # the environment variable of a build: a folder
 
 
@@ -35,7 +39,7 @@ class PageModel:
 
     def message(self) -> tuple[dict[str, Any], list[bytes]]:
         """What a widget with a kernel is sent: JSON, and the weights beside it."""
-        config, tokenizer = (json.loads(self.files[name]) for name in FILES[:2])
+        config, tokenizer = (json.loads(self.files[name]) for name in MODEL_FILES[:2])
         content = {"type": "model", "name": self.name}
         return content | {"config": config, "tokenizer": tokenizer}, [
             self.files["model.safetensors"]
@@ -47,13 +51,11 @@ def page_model(model: GPT | str | Path, tokenizer: Tokenizer | None) -> PageMode
 
     While the book is built, its files go to ``$LLMLIB_EXPORT/<name>``, from where the
     build copies those that pages use; else nothing is kept on disk. The name ends with a
-    hash of the files. Raises as `opened` does, and ValueError as save_model does.
+    hash of the files. Raises as `opened` does, and ValueError as model_files does.
     """
     name = Path(model).name if isinstance(model, str | Path) else "model"
-    with TemporaryDirectory() as scratch:
-        save_model(*opened(model, tokenizer), scratch, torch.float16)
-        files = {name: (Path(scratch) / name).read_bytes() for name in FILES}
-        rounded, same_tokenizer = load_model(scratch)
+    files = model_files(*opened(model, tokenizer), torch.float16)
+    rounded, same_tokenizer = read_model(files, Path(name))
     return PageModel(export(name, files), files, rounded, same_tokenizer)
 
 
@@ -76,13 +78,6 @@ def opened(
     if not isinstance(tokenizer, Tokenizer):
         raise TypeError(f"a GPT needs its tokenizer beside it, not {tokenizer!r}")
     return gpt, tokenizer
-
-
-def tokenizer_file(tokenizer: Tokenizer) -> dict[str, bytes]:
-    """A tokenizer alone, as the file that `save` writes."""
-    with TemporaryDirectory() as scratch:
-        tokenizer.save(scratch)
-        return {"tokenizer.json": (Path(scratch) / "tokenizer.json").read_bytes()}
 
 
 def export(name: str, files: dict[str, bytes]) -> str:

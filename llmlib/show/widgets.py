@@ -16,7 +16,7 @@ from llmlib.generation.sampling import Sampling
 from llmlib.generation.streams import stop_strings
 from llmlib.model.gpt import GPT
 from llmlib.show.charts import EmbeddingMap, LossCurve
-from llmlib.show.export import export, page_model, tokenizer_file
+from llmlib.show.export import export, page_model
 from llmlib.show.live import Live, escape, table
 from llmlib.show.look import visible
 from llmlib.show.picture import TintedText
@@ -162,11 +162,10 @@ class TokenizerExplorer(Live):
         )
 
     def _add(self, name: str, tokenizer: Tokenizer) -> dict[str, Any]:
-        files = tokenizer_file(tokenizer)
-        data = files["tokenizer.json"]
+        data = tokenizer.to_bytes()
         if len(data) <= SMALL:
             return {"name": name, "json": json.loads(data)}
-        folder = export("tokenizer", files)
+        folder = export("tokenizer", {"tokenizer.json": data})
         self._files[folder] = data
         return {"name": name, "folder": folder}
 

@@ -67,6 +67,10 @@ class Tokenizer(ABC):
         """The readable piece of each id of `text`."""
         return [self._decode([id_]) for id_ in self.encode(text)]
 
+    def to_bytes(self) -> bytes:
+        """What `save` writes."""
+        return json.dumps(self._to_json(), ensure_ascii=False).encode("utf-8")
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file at `path`, or `tokenizer.json` in it if it is a folder.
 
@@ -75,8 +79,8 @@ class Tokenizer(ABC):
         path = _file_path(path)
         partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
         try:
-            with open(partial, "w", encoding="utf-8", newline="\n") as file:
-                file.write(json.dumps(self._to_json(), ensure_ascii=False))
+            with open(partial, "wb") as file:
+                file.write(self.to_bytes())
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(partial, path)
@@ -186,24 +190,31 @@ def load_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
     Raises ValueError naming a file that is damaged, or that asks for something that
     cannot be done exactly as there.
     """
+    path = _file_path(path)
+    return read_tokenizer(path.read_bytes(), path)
+
+
+def read_tokenizer(data: bytes, origin: object) -> Tokenizer:
+    """The tokenizer of a file, given its bytes; ValueError, as `load_tokenizer` raises
+    it, names the origin.
+    """
     from llmlib.text.bpe import BPETokenizer  # which builds on this module
 
-    path = _file_path(path)
     types: dict[str, type[Tokenizer]] = {
         "Char": CharTokenizer,
         "Word": WordTokenizer,
         "BPE": BPETokenizer,
     }
     try:
-        data = json.loads(path.read_bytes().decode("utf-8"))
-        model_type = data["model"]["type"]
+        contents = json.loads(data.decode("utf-8"))
+        model_type = contents["model"]["type"]
         if model_type not in types:
             raise ValueError(f"model type {model_type!r} is none of {', '.join(types)}")
-        return types[model_type]._from_json(data)
+        return types[model_type]._from_json(contents)
     except KeyError as error:
-        raise ValueError(f"{path} is not a tokenizer: no entry {error}") from error
+        raise ValueError(f"{origin} is not a tokenizer: no entry {error}") from error
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a tokenizer: {error}") from error
+        raise ValueError(f"{origin} is not a tokenizer: {error}") from error
 
 
 def check_text(text: str) -> None:

@@ -3,7 +3,7 @@ read.
 """
 
 import json
-import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
@@ -15,11 +15,12 @@ from torch import nn
 
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
-from llmlib.text.tokenizers import Tokenizer, load_tokenizer
+from llmlib.text.tokenizers import Tokenizer, read_tokenizer
 from llmlib.training.files import DamagedFileError, read_json, read_tensors, write_files
 from llmlib.training.weights import check_fit, fill, unwrapped, weights
 
 PRETRAINED = ("stories", "shakespeare")
+MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
 
 
 def save_model(
@@ -29,7 +30,16 @@ def save_model(
     dtype: torch.dtype = torch.float32,
 ) -> None:
     """Writes a GPT and its tokenizer into a folder: config.json, tokenizer.json,
-    model.safetensors.
+    model.safetensors. Raises as `model_files` does, and CannotWriteError if the folder
+    cannot be written.
+    """
+    write_files(Path(dir), model_files(model, tokenizer, dtype))
+
+
+def model_files(
+    model: nn.Module, tokenizer: Tokenizer, dtype: torch.dtype = torch.float32
+) -> dict[str, bytes]:
+    """What `save_model` writes, by the names of the files.
 
     The weights are stored as `dtype`; a tied head is left out. The safetensors file
     carries the config and the SHA-256 of the other two and of its own tensors, so that
@@ -37,16 +47,12 @@ def save_model(
 
     Raises TypeError for another model than a GPT, ValueError if the tokenizer's
     vocabulary is not the model's and for weights that its config does not describe, as
-    those of a packed model, and for a dtype that is not floating point,
-    CannotWriteError if the folder cannot be written.
+    those of a packed model, and for a dtype that is not floating point.
     """
     gpt = unwrapped(model)
     if not isinstance(gpt, GPT):
         raise TypeError(f"save_model takes a GPT, got {type(gpt).__name__}")
     check_vocabulary(gpt.config, tokenizer)
-    with tempfile.TemporaryDirectory() as scratch:
-        tokenizer.save(Path(scratch) / "tokenizer.json")
-        text = (Path(scratch) / "tokenizer.json").read_bytes()
     config = asdict(gpt.config)
     try:
         described = weights(outline(config, "its config"))
@@ -60,12 +66,12 @@ def save_model(
     tensors = {name: t.to(dtype).contiguous() for name, t in weights(gpt).items()}
     files = {
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
-        "tokenizer.json": text,
+        "tokenizer.json": tokenizer.to_bytes(),
     }
     metadata = {name: sha256(data).hexdigest() for name, data in files.items()}
     metadata |= {"format": "pt", "config": json.dumps(config)}
     metadata["model.safetensors"] = tensor_digest(save(tensors))
-    write_files(Path(dir), files | {"model.safetensors": save(tensors, metadata)})
+    return files | {"model.safetensors": save(tensors, metadata)}
 
 
 def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
@@ -78,18 +84,24 @@ def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
     fit the config.
     """
     folder = model_folder(dir_or_name)
-    files = {}
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in MODEL_FILES:
         if not (folder / name).is_file():
             raise ValueError(f"there is no {name} in {folder}")
-        files[name] = (folder / name).read_bytes()
+    files = {name: (folder / name).read_bytes() for name in MODEL_FILES}
+    return read_model(files, folder)
+
+
+def read_model(files: Mapping[str, bytes], folder: Path) -> tuple[GPT, Tokenizer]:
+    """The model and tokenizer of the three files, given their bytes; errors say that
+    they are from the folder. Raises as `load_model` does.
+    """
     origin = folder / "model.safetensors"
     tensors, metadata = read_tensors(files["model.safetensors"], origin)
     values = read_json(files["config.json"], folder / "config.json")
     check_same_config(values, metadata, origin)
     check_depth(values, len(tensors), origin)
     check_fit(weights(outline(values, folder / "config.json")), tensors, origin)
-    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    tokenizer = read_tokenizer(files["tokenizer.json"], folder / "tokenizer.json")
     config = GPTConfig(**values)
     check_vocabulary(config, tokenizer)
     check_digests(files, metadata, folder)
@@ -140,7 +152,7 @@ def check_depth(values: dict[str, Any], n_tensors: int, origin: Path) -> None:
 
 
 def check_digests(
-    files: dict[str, bytes], metadata: dict[str, str], folder: Path
+    files: Mapping[str, bytes], metadata: dict[str, str], folder: Path
 ) -> None:
     """DamagedFileError naming the file, unless all are as they were saved together."""
     found = {name: sha256(data).hexdigest() for name, data in files.items()}
