@@ -156,7 +156,19 @@ WIDGETS = (
 
 
 def __getattr__(name: str) -> Any:
-    """The widgets, which load what they need of Jupyter when they are first asked for."""
-    if name in WIDGETS:
+    """The widgets, which load what they need of Jupyter when they are first asked for.
+
+    Raises ModuleNotFoundError, with the way to install it, where that is missing.
+    """
+    if name not in WIDGETS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    try:
         return getattr(import_module("llmlib.show.widgets"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'{name} needs {error.name}: pip install "llmlib[show]"', name=error.name
+        ) from error
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -10,7 +10,8 @@ import os
 import sys
 import warnings
 from collections.abc import Sequence
-from typing import NoReturn
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, NoReturn
 
 from llmlib.cli import chat, generate, models, train
 from llmlib.training.files import CannotWriteError
@@ -26,14 +27,32 @@ class Parser(argparse.ArgumentParser):
         """Leave with exit code 2, naming the mistake and where to read on."""
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse's, except that a command itself refuses what it does not know, so
+        that the error names its --help and not that of ``llmlib``.
+        """
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
+
 
 def build_parser() -> Parser:
     """The parser of the whole command line; each command sets ``run``."""
     parser = Parser(prog="llmlib", description="Train, ask and measure small GPTs.")
-    commands = parser.add_subparsers(required=True, metavar="command")
+    parser.add_argument("--version", action="version", version=f"llmlib {installed()}")
+    commands = parser.add_subparsers(required=True, metavar="command", dest="command")
     for module in COMMANDS:
         module.add_commands(commands)
     return parser
+
+
+def installed() -> str:
+    """The version that is installed, if it is."""
+    try:
+        return version("llmlib")
+    except PackageNotFoundError:  # run from a folder of sources
+        return "of unknown version"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,8 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UserWarning)
             warnings.showwarning = lambda notice, *_: say(notice)
-            arguments = build_parser().parse_args(argv)
-            return arguments.run(arguments)
+            return run(build_parser().parse_args(argv))
     except SystemExit as leave:  # argparse's: --help, or a mistake that it has named
         return int(leave.code or 0)
     except KeyboardInterrupt:
@@ -60,6 +78,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         return fail(error, 2)
     except Exception as error:  # never a traceback: the sentence names what to report
         return fail(f"{type(error).__name__}: {error}", 1)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the command; a value that it refuses is named together with its --help."""
+    try:
+        code: int = arguments.run(arguments)
+    except ValueError as error:
+        if type(error) is not ValueError:  # of files, the network, a divergence
+            raise
+        return fail(f"{error} (see llmlib {arguments.command} --help)", 2)
+    return code
 
 
 def fail(reason: object, code: int) -> int:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from llmlib.cli.generate import add_model, add_sampling, read_model, read_sampling
-from llmlib.cli.prompts import known_text
+from llmlib.cli.options import check_least
+from llmlib.cli.prompts import is_known, known_text
 from llmlib.generation.decoding import write
 from llmlib.generation.sampling import Sampling
 from llmlib.generation.streams import until
@@ -15,6 +16,7 @@ from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer
 
 END = "\n\n"  # a blank line ends a story
+TEMPERATURE = 0.8
 HELP = """Write how a text begins, and the model goes on until a blank line.
 With nothing but Enter it goes on where it stopped, or begins a story of its own.
   /again             the latest turn once more, drawn anew
@@ -28,17 +30,14 @@ def add_commands(commands: Any) -> None:
     """Add ``chat`` to the command line."""
     parser = commands.add_parser("chat", help="write a story together, turn by turn")
     add_model(parser)
-    add_sampling(parser, max_new_tokens=400)
+    add_sampling(parser, max_new_tokens=400, temperature=TEMPERATURE)
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Take turns until /quit or Ctrl-D."""
-    sampling = read_sampling(arguments, temperature=0.8)
-    if arguments.max_new_tokens < 1:
-        raise ValueError(
-            f"--max-new-tokens must be at least 1, got {arguments.max_new_tokens}"
-        )
+    sampling = read_sampling(arguments, temperature=TEMPERATURE)
+    check_least(arguments, max_new_tokens=1)
     model, tokenizer = read_model(arguments)
     chat = Chat(model, tokenizer, sampling, arguments.max_new_tokens)
     print(HELP)
@@ -90,7 +89,22 @@ class Chat:
                 f"there is no {command}; allowed: /again, /temperature, /help, /quit"
             )
         else:
-            self.reply(known_text(self.tokenizer, line, ask=True))
+            self.reply(self.known(self.joined(line)))
+
+    def joined(self, line: str) -> str:
+        """The line, after a space where it would be glued to the story so far."""
+        if not self.text or not line or not is_known(self.tokenizer, " "):
+            return line
+        fits = self.text[-1].isspace() or line[0].isspace() or line[0] in ".,;:!?'"
+        return line if fits else f" {line}"
+
+    def known(self, text: str) -> str:
+        """What the model knows of a text, if the user agrees; Ctrl-C is an answer of no."""
+        try:
+            return known_text(self.tokenizer, text, ask=True)
+        except KeyboardInterrupt:
+            print()
+            return known_text(self.tokenizer, text, ask=False)
 
     def set_temperature(self, value: str) -> None:
         """Change how daring the model is; ValueError for what is no temperature."""

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from llmlib.cli.options import option
+from llmlib.cli.options import add_option, check_least, option
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import beam_search, write
 from llmlib.generation.packing import WEIGHTS, packed
@@ -17,12 +17,24 @@ from llmlib.text.tokenizers import Tokenizer
 from llmlib.training.checkpoints import load_model
 
 RULES = {
-    "temperature": (float, "below 1 is more careful, 0 always takes the likeliest"),
-    "top_k": (int, "only the K likeliest tokens"),
-    "top_p": (float, "only the likeliest tokens that together reach P"),
-    "min_p": (float, "only tokens at least P times as likely as the likeliest"),
-    "repetition_penalty": (float, "above 1: what is in the text becomes less likely"),
-    "seed": (int, "the same seed writes the same text"),
+    "temperature": (
+        float,
+        "below 1 is more careful, 0 always takes the likeliest; by default {temperature}",
+    ),
+    "top_k": (int, "only so many of the likeliest tokens; by default all"),
+    "top_p": (
+        float,
+        "only the likeliest tokens that together reach this probability; by default all",
+    ),
+    "min_p": (
+        float,
+        "only tokens at least this share as likely as the likeliest; by default all",
+    ),
+    "repetition_penalty": (
+        float,
+        "above 1, what is in the text becomes less likely; by default 1",
+    ),
+    "seed": (int, "the same seed writes the same text; by default a new one each time"),
 }
 
 
@@ -30,25 +42,31 @@ def add_commands(commands: Any) -> None:
     """Add ``generate`` to the command line."""
     parser = commands.add_parser("generate", help="let a model go on with a text")
     add_model(parser)
-    parser.add_argument("--prompt", action="append", default=[], help="may be repeated")
-    parser.add_argument("--prompts-file", help="a UTF-8 file with one prompt a line")
+    many: dict[str, Any] = {"action": "append", "default": []}
+    meaning = "how the text begins; may be repeated"
+    add_option(parser, "prompt", str, meaning, **many)
     parser.add_argument(
-        "--stop",
-        action="append",
-        default=[],
-        help=r"end at this text (\n is a new line)",
+        "--prompts-file", metavar="FILE", help="a UTF-8 file with one prompt a line"
     )
-    parser.add_argument("--num-beams", type=int, help="beam search instead of drawing")
-    add_sampling(parser, max_new_tokens=200)
+    meaning = r"end at this text (\n is a new line); may be repeated"
+    add_option(parser, "stop", str, meaning, **many)
+    meaning = "beam search over so many texts instead of drawing"
+    add_option(parser, "num_beams", int, meaning)
+    add_sampling(parser, max_new_tokens=200, temperature=Sampling.temperature)
     parser.set_defaults(run=run)
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the options that say which model writes."""
     parser.add_argument(
-        "--model", default="stories", help="a folder, or a shipped model"
+        "--model",
+        default="stories",
+        help="a folder, or a shipped model; by default %(default)s",
     )
-    meaning = "int8 is faster and hardly less exact where a model is large"
+    meaning = (
+        "int8 is faster and hardly less exact where a model is large; "
+        "by default %(default)s"
+    )
     parser.add_argument("--weights", choices=WEIGHTS, default="float32", help=meaning)
 
 
@@ -58,15 +76,14 @@ def read_model(arguments: argparse.Namespace) -> tuple[GPT, Tokenizer]:
     return packed(model, arguments.weights), tokenizer
 
 
-def add_sampling(parser: argparse.ArgumentParser, max_new_tokens: int) -> None:
+def add_sampling(
+    parser: argparse.ArgumentParser, *, max_new_tokens: int, temperature: float
+) -> None:
     """Add the options that say how a text is drawn, and how long it is."""
-    length = f"length of the text, {max_new_tokens} by default"
-    parser.add_argument(
-        "--max-new-tokens", type=int, default=max_new_tokens, help=length
-    )
+    meaning = "the most tokens to write; by default %(default)s"
+    add_option(parser, "max_new_tokens", int, meaning, default=max_new_tokens)
     for name, (kind, meaning) in RULES.items():
-        letter = name[-1].upper()
-        parser.add_argument(option(name), type=kind, metavar=letter, help=meaning)
+        add_option(parser, name, kind, meaning.format(temperature=f"{temperature:g}"))
 
 
 def read_sampling(arguments: argparse.Namespace, **defaults: Any) -> Sampling:
@@ -78,6 +95,7 @@ def read_sampling(arguments: argparse.Namespace, **defaults: Any) -> Sampling:
 
 def run(arguments: argparse.Namespace) -> int:
     """Write every prompt and what the model adds to it, an empty line in between."""
+    check_least(arguments, max_new_tokens=0, num_beams=1)
     prompts = read_prompts(arguments)
     sampling = read_sampling(arguments)
     if arguments.num_beams is not None and sampling != Sampling():

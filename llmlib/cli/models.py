@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from llmlib.cli.options import option
+from llmlib.cli.options import add_option, option
+from llmlib.cli.settings import SHAPES
 from llmlib.model.config import GPTConfig
 from llmlib.model.size import size_report
 from llmlib.training.checkpoints import load_model, save_model
@@ -19,6 +20,7 @@ SIZES = {
     "n_head": 4,
     "n_embd": 128,
 }
+MEANINGS = {"vocab_size": "tokens that the model knows"} | SHAPES
 DTYPES = {name: getattr(torch, name) for name in ("float16", "bfloat16", "float32")}
 
 
@@ -31,16 +33,19 @@ def add_commands(commands: Any) -> None:
         "model", nargs="?", help="a folder or a shipped model; or describe one:"
     )
     for name, size in SIZES.items():
-        info.add_argument(
-            option(name), type=int, metavar="N", help=f"{size} by default"
-        )
+        add_option(info, name, int, f"{MEANINGS[name]}; by default {size}")
     info.set_defaults(run=run_info)
     export = commands.add_parser(
         "export", help="write a model's folder in another precision"
     )
     export.add_argument("model", help="a folder, or a shipped model")
     export.add_argument("dir", help="the folder to write, which has no model yet")
-    export.add_argument("--dtype", choices=DTYPES, default="float16")
+    export.add_argument(
+        "--dtype",
+        choices=DTYPES,
+        default="float16",
+        help="of the weights; by default %(default)s",
+    )
     export.set_defaults(run=run_export)
 
 

@@ -11,6 +11,8 @@ from llmlib.generation.decoding import write
 from llmlib.generation.sampling import Sampling
 from llmlib.text.tokenizers import Tokenizer
 from llmlib.training.checkpoints import PRETRAINED
+from llmlib.training.files import DamagedFileError
+from llmlib.training.progress import read_log
 from llmlib.training.steps import StepLog
 from llmlib.training.trainer import Trainer
 
@@ -19,6 +21,20 @@ def describe(log: StepLog) -> str:
     """A step's losses in a line."""
     losses = f"loss {log.loss:.4f}   validation {log.val_loss:.4f}"
     return f"step {log.step:>6,}   {losses} nats a token"
+
+
+def report_log(path: Path, name: str) -> None:
+    """Write a table and a picture beside the log of a training of that name. Where the
+    log is damaged a warning says so: the model is none the worse for it.
+    """
+    try:
+        logs = read_log(path)
+    except DamagedFileError as error:
+        warnings.warn(f"no new log.csv and loss.png: {error}", stacklevel=2)
+        return
+    if logs:
+        write_table(logs, path.with_name("log.csv"))
+        draw_losses(logs, path.with_name("loss.png"), name)
 
 
 def write_table(logs: list[StepLog], path: Path) -> None:

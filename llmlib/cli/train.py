@@ -8,8 +8,17 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from llmlib.cli.options import option
-from llmlib.cli.report import describe, draw_losses, tell, write_table
+from llmlib.cli.options import add_option, check_least
+from llmlib.cli.report import describe, report_log, tell
+from llmlib.cli.settings import (
+    BLOCK_SIZE,
+    FEWEST_STEPS,
+    MOST_STEPS,
+    READINGS,
+    RECIPES,
+    SETTINGS,
+    add_settings,
+)
 from llmlib.model.gpt import GPT
 from llmlib.model.size import size_report
 from llmlib.text.batches import token_ids
@@ -22,31 +31,12 @@ from llmlib.training.progress import (
     finish_step_on_interrupt,
     log_to,
     progress,
-    read_log,
 )
-from llmlib.training.recipes import fast_recipe, plain_recipe
 from llmlib.training.resuming import checkpoints_in
 from llmlib.training.trainer import Trainer
 from llmlib.training.weights import fill
 
-RECIPES = {"plain": plain_recipe, "fast": fast_recipe}
-SETTINGS = {
-    "n_layer": int,
-    "n_head": int,
-    "n_embd": int,
-    "block_size": int,
-    "batch_size": int,
-    "max_iters": int,
-    "learning_rate": float,
-    "eval_interval": int,
-    "seed": int,
-    "device": str,
-    "precision": str,
-}
-BLOCK_SIZE = 128
 VOCABULARY = 1024
-READINGS = 5  # of the training text, if that takes no more than MOST_STEPS
-MOST_STEPS = 1000
 LOG = "log.jsonl"
 MOST_VALIDATED = 2**16  # tokens: the rest of a long validation text is left out
 
@@ -60,24 +50,25 @@ def add_commands(commands: Any) -> None:
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the model's folder"
     )
-    parser.add_argument("--tokenizer", choices=("char", "word", "bpe"), default="bpe")
     parser.add_argument(
-        "--vocab-size", type=int, help=f"for word and bpe; {VOCABULARY} by default"
+        "--tokenizer",
+        choices=("char", "word", "bpe"),
+        default="bpe",
+        help="a token is a character, a word, or (bpe, the default) a piece of a word",
     )
-    parser.add_argument("--recipe", choices=RECIPES, default="fast")
-    for name, kind in SETTINGS.items():
-        metavar = kind.__name__.upper()
-        parser.add_argument(option(name), type=kind, metavar=metavar)
+    meaning = f"the most tokens of word and bpe; by default {VOCABULARY}"
+    add_option(parser, "vocab_size", int, meaning)
+    add_settings(parser)
     parser.add_argument(
         "--compile",
         action="store_true",
         help="wait a minute for shorter steps, in a training of ten minutes or more",
     )
-    parser.add_argument(
-        "--save-interval",
-        type=int,
-        help="steps; as --eval-interval by default, and at every best model",
+    meaning = (
+        "steps from one checkpoint to the next, besides one at every best model; "
+        "by default --eval-interval"
     )
+    add_option(parser, "save_interval", int, meaning)
     parser.add_argument(
         "--resume", action="store_true", help="go on from the newest checkpoint"
     )
@@ -96,9 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             print(f"going on after step {trainer.step}")
         check_writable(folder, 2 * trainer.checkpoint_bytes)
         finished = train(trainer, tokenizer, folder, arguments.save_interval)
-        if logs := read_log(folder / LOG):
-            write_table(logs, folder / "log.csv")
-            draw_losses(logs, folder / "loss.png", Path(arguments.corpus).stem)
+        report_log(folder / LOG, Path(arguments.corpus).stem)
         if not finished:
             print(
                 f"stopped after step {trainer.step}; the same command with --resume goes on"
@@ -114,9 +103,7 @@ def check_before(arguments: argparse.Namespace, folder: Path) -> None:
     """ValueError for what can be refused before the text is read. A folder that is there
     is held from here on; a mistake makes none.
     """
-    interval = arguments.save_interval
-    if interval is not None and interval < 1:
-        raise ValueError(f"--save-interval must be at least 1, got {interval}")
+    check_least(arguments, save_interval=1)
     if folder.is_dir():
         hold_folder(folder)
     begun = checkpoints_in(folder)
@@ -141,7 +128,7 @@ def prepare(arguments: argparse.Namespace) -> tuple[Trainer, Tokenizer]:
     train_ids, val_ids = (token_ids(tokenizer, half) for half in corpus.split())
     check_length(corpus, train_ids, val_ids, block_size)
     steps = READINGS * len(train_ids) // (training.batch_size * block_size)
-    steps = settings.setdefault("max_iters", min(MOST_STEPS, max(100, steps)))
+    steps = settings.setdefault("max_iters", min(MOST_STEPS, max(FEWEST_STEPS, steps)))
     settings.setdefault("eval_interval", max(1, steps // 10))
     config, training = recipe(tokenizer.vocab_size, **settings)
     print(f"{corpus.name}: {len(train_ids):,} tokens to train on, {steps:,} steps")

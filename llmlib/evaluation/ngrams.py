@@ -121,13 +121,13 @@ class NGram:
 
     def after(self, context: Sequence[int]) -> Float[Tensor, " V"]:
         """ln p(token) for the token after one row of ids: the last of what a call
-        gives, in a tenth of the time. Raises as a call does.
+        gives, in a tenth of the time. Raises as a call does, but takes an empty row.
         """
         if not self._levels:
             raise RuntimeError("nothing has been counted yet: call fit(ids) first")
+        if len(context):
+            _checked(context, "N", self.vocab_size)
         tokens = list(context[-(self.order - 1) :]) if self.order > 1 else []
-        if tokens:
-            check_range("ids", min(tokens), max(tokens), self.vocab_size)
         longest = len(tokens) + 1
         p = np.full(self.vocab_size, 1 / self.vocab_size, dtype=np.float32)
         for n, level in enumerate(self._levels[:longest], start=1):
@@ -232,7 +232,9 @@ def _interpolate(
     p[rows[which], columns[which], tokens] += estimate.share[n_grams]
 
 
-def _checked(ids: Tensor, shape: str, vocab_size: int) -> Int[np.ndarray, "..."]:
+def _checked(
+    ids: Tensor | Sequence[int], shape: str, vocab_size: int
+) -> Int[np.ndarray, "..."]:
     """The ids as an array, if they are ids of the vocabulary and of the shape ("N" or
     "B T").
     """

@@ -25,7 +25,8 @@ class KVCache:
     appends to it. However a text is cut into such calls, the logits are those of one
     call over the whole. What it holds carries no gradients.
 
-    Raises ValueError if the model's mask lets positions see what comes after them.
+    Raises ValueError if the model's mask lets positions see what comes after them, and
+    for a batch_size below 1.
     """
 
     def __init__(self, model: GPT, batch_size: int = 1) -> None:
@@ -34,6 +35,8 @@ class KVCache:
             raise ValueError(
                 "a cache needs attention that looks back only, got attention='everything'"
             )
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be at least 1, got {batch_size}")
         shape = batch_size, config.kv_heads, config.block_size, config.head_size
         weight = model.embed_tokens.weight
         self.keys: list[Float[Tensor, "B K S D"]] = [

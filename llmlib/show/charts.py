@@ -17,7 +17,7 @@ from llmlib.model.gpt import GPT
 from llmlib.show.export import opened
 from llmlib.show.live import Live, table
 from llmlib.show.look import visible
-from llmlib.show.plots import plot_embedding, plot_losses
+from llmlib.show.plots import default_unit, plot_embedding, plot_losses
 from llmlib.text.tokenizers import Tokenizer
 
 SHOWN = 160  # tokens on a map, unless they are named
@@ -76,8 +76,8 @@ class LossCurve(Live):
     training losses only, where `plot_losses` draws the validation losses too.
     `baselines` are level lines, `samples` what a run wrote at a step: (step, text) by
     the name of its curve, for the time machine under the picture. `unit` names the
-    values, `scale` is "linear" or "log". Points that are not finite are left out. Raises
-    ValueError where there is no curve.
+    values, by default as in `plot_losses`; `scale` is "linear" or "log". Points that are
+    not finite are left out. Raises ValueError where there is no curve.
     """
 
     view = "loss_curve"
@@ -97,7 +97,7 @@ class LossCurve(Live):
         baselines: Mapping[str, float] | None = None,
         samples: Mapping[str, Sequence[tuple[int, str]]] | None = None,
         x: str = "step",
-        unit: str = "bits per character",
+        unit: str | None = None,
         scale: str = "linear",
         title: str = "",
     ) -> None:
@@ -107,6 +107,7 @@ class LossCurve(Live):
         told = {name: sorted(texts) for name, texts in (samples or {}).items() if texts}
         if others := told.keys() - lines.keys():
             raise ValueError(f"samples of {sorted(others)}, curves of {sorted(lines)}")
+        unit = unit or default_unit(curves)
         picture = plot_losses(
             lines,
             alt=_describe(lines, unit),

@@ -29,7 +29,7 @@ def plot_losses(
     floor: float | None = None,
     baselines: Mapping[str, float] | None = None,
     x: str = "step",
-    unit: str = "bits per character",
+    unit: str | None = None,
     scale: str = "linear",
 ) -> Picture:
     """Draw losses against steps (or seconds: say so in `x`), labelled where they end.
@@ -37,14 +37,14 @@ def plot_losses(
     A curve is a list of (x, value) pairs, or a run's `StepLog`s: then its training losses
     and, with a dot at each, its validation losses. `baselines` are level lines (n-grams,
     say); below `floor`, the exact entropy, nothing can be. `unit` names the values, which
-    are drawn as they are; `scale` is "linear" or "log". Raises ValueError where there is
-    no curve.
+    are drawn as they are (by default "nats per token" of StepLogs, "bits per character"
+    of pairs); `scale` is "linear" or "log". Raises ValueError where there is no curve.
     """
     lines = [line for name, curve in curves.items() for line in _lines(name, curve)]
     if not lines:
         raise ValueError("plot_losses needs at least one curve, got none")
     figure, axes = look.start(4.0)
-    axes.set(xlabel=x, ylabel=unit)
+    axes.set(xlabel=x, ylabel=unit or default_unit(curves))
     if scale != "linear":
         look.scale_log(axes, scale)
     ends = []
@@ -62,6 +62,12 @@ def plot_losses(
         ends.append(("the floor", right, floor, GREY))
     look.label_ends(axes, ends)
     return Picture(figure, alt)
+
+
+def default_unit(curves: Mapping[str, Sequence[Any]]) -> str:
+    """What losses are most likely measured in: those of a run's logs surely are."""
+    runs = any(hasattr(curve[0], "val_loss") for curve in curves.values())
+    return "nats per token" if runs else "bits per character"
 
 
 def _lines(name: str, curve: Sequence[Any]) -> list[tuple[str, np.ndarray, str | None]]:

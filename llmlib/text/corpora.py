@@ -58,14 +58,19 @@ class Corpus:
     def split(self, val: float = 0.1) -> tuple[str, str]:
         """The text in two: all but the last `val` of it, and that for validation.
 
-        The cut is at int(len(text) * (1 - val)), moved back to where a document begins;
-        it stays where it is inside the first document.
+        The cut is at int(len(text) * (1 - val)), moved back to where a document begins,
+        or else a line; never so far that validation is more than twice as long as asked.
+
+        Raises ValueError unless `val` lies between 0 and 1.
         """
         if not 0 < val < 1:
             raise ValueError(f"val must lie between 0 and 1, got {val}")
         cut = int(len(self.text) * (1 - val))
+        # Farther back, a title line or a long document would take the training text.
+        first = max(1, 2 * cut - len(self.text))
         ends = accumulate(map(len, self.documents))
-        cut = max((end for end in ends if 0 < end <= cut), default=cut)
+        line = self.text.rfind("\n", first - 1, cut) + 1
+        cut = max((end for end in ends if first <= end <= cut), default=line or cut)
         return self.text[:cut], self.text[cut:]
 
 

@@ -17,7 +17,7 @@ from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import Tokenizer, read_tokenizer
 from llmlib.training.files import DamagedFileError, read_json, read_tensors, write_files
-from llmlib.training.weights import check_fit, fill, unwrapped, weights
+from llmlib.training.weights import check_fit, fill, stored, unwrapped, weights
 
 PRETRAINED = ("stories", "shakespeare")
 MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
@@ -46,8 +46,9 @@ def model_files(
     a mixed or damaged set is never loaded.
 
     Raises TypeError for another model than a GPT, ValueError if the tokenizer's
-    vocabulary is not the model's and for weights that its config does not describe, as
-    those of a packed model, and for a dtype that is not floating point.
+    vocabulary is not the model's, for weights that its config does not describe, as
+    those of a packed model, for weights that are not finite, in the model or as
+    `dtype`, and for a dtype that is not floating point.
     """
     gpt = unwrapped(model)
     if not isinstance(gpt, GPT):
@@ -63,15 +64,15 @@ def model_files(
         ) from None
     if not dtype.is_floating_point:
         raise ValueError(f"dtype must be a floating point one, got {dtype}")
-    tensors = {name: t.to(dtype).contiguous() for name, t in weights(gpt).items()}
+    tensors = save(stored(weights(gpt), dtype))
     files = {
         "config.json": (json.dumps(config, indent=2) + "\n").encode(),
         "tokenizer.json": tokenizer.to_bytes(),
     }
     metadata = {name: sha256(data).hexdigest() for name, data in files.items()}
     metadata |= {"format": "pt", "config": json.dumps(config)}
-    metadata["model.safetensors"] = tensor_digest(save(tensors))
-    return files | {"model.safetensors": save(tensors, metadata)}
+    metadata["model.safetensors"] = tensor_digest(tensors)
+    return files | {"model.safetensors": with_metadata(tensors, metadata)}
 
 
 def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
@@ -116,6 +117,12 @@ def model_folder(dir_or_name: str | Path) -> Path:
     if dir_or_name in PRETRAINED:
         return Path(__file__).parents[1] / "pretrained" / dir_or_name
     if not Path(dir_or_name).is_dir():
+        shipped = Path(dir_or_name).name.lower()
+        if shipped in PRETRAINED:  # asked for as a Path, in capitals, or in a folder
+            raise ValueError(
+                f"there is no folder {dir_or_name}; "
+                f"the shipped model is load_model({shipped!r})"
+            )
         names = ", ".join(repr(name) for name in PRETRAINED)
         raise ValueError(
             f"unknown model {str(dir_or_name)!r}; allowed: {names}, or a folder of save_model"
@@ -185,6 +192,20 @@ def check_vocabulary(config: GPTConfig, tokenizer: Tokenizer) -> None:
             f"the tokenizer has a vocabulary of {tokenizer.vocab_size}, "
             f"the model one of {config.vocab_size}"
         )
+
+
+def with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
+    """A safetensors file without metadata, given it. The library would write it in an
+    order of chance, here the same model gives the same bytes.
+
+    The format: the header's length in 8 bytes, the header in JSON, padded with spaces
+    to a multiple of 8, the tensors.
+    """
+    end = 8 + int.from_bytes(data[:8], "little")
+    header = {"__metadata__": metadata} | json.loads(data[8:end])
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + data[end:]
 
 
 def tensor_digest(data: bytes) -> str:

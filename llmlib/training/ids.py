@@ -19,5 +19,6 @@ def checked_ids(
         raise ValueError(f"{name} need at least {at_least} ids in a row, got {shape}")
     if row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {row.dtype}")
+    row = row.long().contiguous()  # before the check: uint16, say, has no aminmax
     check_range(name, *row.aminmax(), model.vocab_size)
-    return row.long().contiguous()
+    return row

@@ -7,15 +7,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, fields
 from pathlib import Path
+from reprlib import repr as shortened
 from threading import Event
 from types import FrameType
 from typing import Any
 
 from tqdm import tqdm
 
+from llmlib.training.files import DamagedFileError, read_json
 from llmlib.training.steps import StepLog
 from llmlib.training.trainer import Trainer
 
@@ -82,7 +84,7 @@ def log_to(path: str | Path, *, after: int = 0) -> Callable[[StepLog], None]:
     `after` is the step that the training stands at (`trainer.step`): rows of later
     steps, which it is going to repeat, and a row that was cut are taken out first. So a
     log that gets every step before the next checkpoint has each row exactly once,
-    however often the training is resumed.
+    however often the training is resumed. A line that is no row stays where it is.
 
         write = log_to("log.jsonl", after=trainer.step)
         for log in trainer:
@@ -104,19 +106,42 @@ def log_to(path: str | Path, *, after: int = 0) -> Callable[[StepLog], None]:
 
 
 def _rows_until(step: int, rows: list[bytes]) -> Iterator[bytes]:
-    """The rows from the first on that are whole and of no later step."""
+    """The rows from the first on that are whole and of no later step, and what stands
+    between them.
+    """
     for row in rows:
-        if not row.endswith(b"\n") or json.loads(row)["step"] > step:
+        if not row.endswith(b"\n"):
             return
+        with suppress(DamagedFileError):  # not ours to delete: `read_log` names it
+            if _read_row(row, "").step > step:
+                return
         yield row
 
 
 def read_log(path: str | Path) -> list[StepLog]:
-    """The steps in a file of `log_to`."""
-    return [
-        StepLog(**json.loads(row))
-        for row in Path(path).read_text(encoding="utf-8").splitlines()
-    ]
+    """The steps in a file of `log_to`; none if there is no such file.
+
+    Raises DamagedFileError, a ValueError, naming the file and the line that is no row.
+    """
+    path = Path(path)
+    if not path.exists():
+        return []
+    rows = path.read_bytes().splitlines()
+    return [_read_row(row, f"{path}, line {n},") for n, row in enumerate(rows, 1)]
+
+
+def _read_row(row: bytes, origin: str) -> StepLog:
+    """The step in a row of a log; DamagedFileError, naming the origin, if it is none."""
+    values = read_json(row, origin)
+    names = [field.name for field in fields(StepLog)]
+    if sorted(values) != sorted(names):
+        raise DamagedFileError(f"{origin} is no step of a training: it has other keys")
+    for name, value in values.items():
+        if type(value) not in (int, float) and (name, value) != ("val_loss", None):
+            raise DamagedFileError(
+                f"{origin} is no step of a training: {name} is {shortened(value)}"
+            )
+    return StepLog(**values)
 
 
 @contextmanager

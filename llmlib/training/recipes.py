@@ -2,7 +2,7 @@
 together.
 """
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 from llmlib.model.config import GPTConfig
@@ -26,11 +26,15 @@ def plain_recipe(
     head; AdamW, warm-up and cosine (the settings are those of nanoGPT's recipe for a
     CPU, Karpathy 2022).
 
-    Further keywords are fields of GPTConfig or TrainConfig, and change them.
+    Further keywords are fields of GPTConfig or TrainConfig, and change them. The rate
+    falls to a tenth of `learning_rate`, unless `min_lr` is given.
     """
-    training = {"max_iters": max_iters, "learning_rate": 1e-3, "min_lr": 1e-4}
     parts = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd}
-    return changed(vocab_size, block_size, parts, training, changes)
+    settings = {"max_iters": max_iters, "learning_rate": 1e-3}
+    model, training = changed(vocab_size, block_size, parts, settings, changes)
+    if "min_lr" not in changes and training.schedule == "cosine":
+        training = replace(training, min_lr=training.learning_rate / 10)
+    return model, training
 
 
 def fast_recipe(

@@ -105,7 +105,10 @@ def read_checkpoint(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]
         earlier = _whole_before(path)
         advice = "there is no whole one before it"
         if earlier is not None:
-            advice = f"the one before it is whole: resume({str(earlier)!r})"
+            advice = (
+                f"the newest whole one before it is {earlier}: delete the damaged file, "
+                "and that one is taken"
+            )
         raise DamagedFileError(f"{error}; {advice}") from None
 
 

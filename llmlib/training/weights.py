@@ -52,6 +52,24 @@ def check_fit(
             )
 
 
+def stored(tensors: Mapping[str, Tensor], dtype: torch.dtype) -> dict[str, Tensor]:
+    """The tensors as `dtype`, for a file. ValueError, naming the first, for one with
+    NaN or infinities, and for one that the dtype is too small for.
+    """
+    narrowed = {name: t.to(dtype).contiguous() for name, t in tensors.items()}
+    for name, tensor in narrowed.items():
+        if not tensor.float().isfinite().all():
+            peak = tensors[name].abs().max()
+            if not peak.isfinite():
+                raise ValueError(f"{name} holds {peak:g}, its numbers must be finite")
+            room = peak <= torch.finfo(torch.bfloat16).max
+            raise ValueError(
+                f"{name} reaches {peak:g}, {dtype} only {torch.finfo(dtype).max:g}"
+                + ("; torch.bfloat16 has room for it" if room else "")
+            )
+    return narrowed
+
+
 def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """Copies tensors, that fit, into the model, from any device and precision to the
     model's own.

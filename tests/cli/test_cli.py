@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,9 +16,11 @@ import torch
 from safetensors.torch import load_file
 
 from llmlib.cli import build_parser, main
+from llmlib.cli.chat import Chat
 from llmlib.cli.generate import read_prompts
 from llmlib.cli.prompts import known_text
 from llmlib.cli.report import tell
+from llmlib.cli.settings import SETTINGS, default_of
 from llmlib.cli.train import prepare
 from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
@@ -147,6 +150,27 @@ def test_a_resumed_training_ends_bit_identical(text, tmp_path, monkeypatch, caps
         assert steps == [1, 2, 3, 4, 5, 6]
     best, same = (load_file(folder / "model.safetensors") for folder in (whole, parts))
     assert all(torch.equal(best[name], same[name]) for name in best)
+
+
+@pytest.mark.parametrize("line", [None, "{", '{"step": 2}'])
+def test_a_log_that_is_lost_or_damaged_stops_no_training(text, tmp_path, capsys, line):
+    command = ["train", str(text), "--out", str(tmp_path), *SHORT]
+    assert main(command) == 0
+    log = tmp_path / "log.jsonl"
+    if line is None:
+        log.unlink()
+    else:
+        rows = log.read_text("utf-8").splitlines()
+        log.write_text("\n".join([rows[0], line, *rows[2:], ""]), "utf-8")
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 0
+    said = capsys.readouterr()
+    assert "try: llmlib chat" in said.out
+    if line is None:
+        assert said.err == ""
+    else:
+        assert said.err.count("\n") == 1
+        assert f"no new log.csv and loss.png: {log}, line 2" in said.err
 
 
 def press_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
@@ -307,8 +331,8 @@ BAD = [
     (["generate", "--model", "MODEL", "--temperature", "-1"], "temperature"),
     (["generate", "--model", "MODEL", "--top-p", "2"], "top_p"),
     (["generate", "--model", "MODEL", "--top-k", "many"], "'many'"),
-    (["generate", "--model", "MODEL", "--max-new-tokens", "-1"], "-1"),
-    (["generate", "--model", "MODEL", "--num-beams", "0"], "num_beams"),
+    (["generate", "--model", "MODEL", "--max-new-tokens=-1"], "--max-new-tokens"),
+    (["generate", "--model", "MODEL", "--num-beams", "0"], "--num-beams"),
     (
         ["generate", "--model", "MODEL", "--num-beams=2", "--top-k=3"],
         "without --temperature, --top-k, --top-p",
@@ -338,6 +362,36 @@ def test_bad_arguments_are_one_line_and_exit_2(
     err = one_line(capsys)
     assert named in err
     assert err.startswith("llmlib")
+
+
+MISTAKES = [
+    ["train", "TEXT", "--fly"],
+    ["train", "TEXT", "--out", "DIR", "--fly"],
+    ["train", "TEXT", "--out", "DIR", "--n-head", "3"],
+    ["generate", "--max-new-tokens", "-1"],
+    ["info", "--n-embd", "0"],
+]
+
+
+@pytest.mark.parametrize("command", MISTAKES)
+def test_a_mistake_in_a_command_points_to_its_help(command, text, tmp_path, capsys):
+    places = {"TEXT": str(text), "DIR": str(tmp_path / "new")}
+    assert main([places.get(word, word) for word in command]) == 2
+    assert one_line(capsys).endswith(f"(see llmlib {command[0]} --help)\n")
+
+
+@pytest.mark.parametrize("mistake", ["--max-new-tokens=-1", "--num-beams=0"])
+def test_mistakes_of_generate_are_found_before_a_model_is_loaded(
+    mistake, monkeypatch, capsys
+):
+    def load(*_: object) -> None:
+        raise AssertionError("the model is loaded")
+
+    monkeypatch.setattr("llmlib.cli.generate.load_model", load)
+    assert main(["generate", "--prompt=One day", mistake]) == 2
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"{mistake.partition('=')[0]} must be at least" in said.err
 
 
 def test_a_text_that_is_not_utf8_or_empty_is_named(tmp_path, capsys):
@@ -377,6 +431,31 @@ def test_help_is_exit_0(capsys):
     assert main(["--help"]) == 0
     assert main(["train", "--help"]) == 0
     assert "--learning-rate" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"llmlib {version('llmlib')}\n"
+
+
+@pytest.mark.parametrize("command", ["train", "generate", "chat", "info", "export"])
+def test_every_option_has_a_meaning_and_a_plain_metavar(command):
+    (commands,) = build_parser()._subparsers._group_actions
+    for action in commands.choices[command]._actions:
+        assert action.help
+        if action.type in (int, float):
+            assert action.metavar == action.type.__name__.upper()
+
+
+def test_train_tells_what_its_settings_are_by_default(capsys):
+    assert main(["train", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    for name in SETTINGS:
+        assert f"by default {default_of(name)}" in told
+    assert default_of("n_head") == "4 (plain), 2 (fast)"
+    assert default_of("n_embd") == "128"
+    assert "plain is GPT-2 in small" in told
+    assert "fast, the default," in told
 
 
 def test_generate_and_chat_begin_with_the_shipped_model():
@@ -482,6 +561,20 @@ def test_unknown_characters_are_named_and_left_out_if_the_user_agrees(
     assert "'☃', '🜚'" in capsys.readouterr().out
 
 
+def test_unknown_words_of_a_prompt_are_told_on_stderr(text, tmp_path, capsys):
+    folder = str(tmp_path)
+    assert main(["train", str(text), "--out", folder, "--tokenizer=word", *SHORT]) == 0
+    command = ["generate", "--model", folder, "--max-new-tokens=0"]
+    capsys.readouterr()
+    assert main([*command, "--prompt=One day a dragon sat, a dragon!"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "One day a dragon sat, a dragon!\n"
+    assert said.err.count("\n") == 1
+    assert "<unk> in place of ' dragon', '!'" in said.err
+    assert main([*command, "--prompt=One day a hen sat."]) == 0
+    assert capsys.readouterr().err == ""
+
+
 def talk(monkeypatch: pytest.MonkeyPatch, model: Path, *lines: str) -> int:
     answer(monkeypatch, *lines)
     return main(["chat", "--model", str(model), "--max-new-tokens=8", "--seed=1"])
@@ -508,6 +601,44 @@ def test_a_chat_goes_on_with_the_story(char_model, monkeypatch, capsys):
     said = turns(capsys)
     assert said[0] == first
     assert said[1] == f" and{more}"
+
+
+def test_a_space_parts_the_story_from_what_is_typed(char_model, monkeypatch, capsys):
+    texts, replies = [], iter([" look", "ed. ", " at", "", "."])
+
+    def story(model: object, tokenizer: object, text: str, n: int, rules: object):
+        texts.append(text)
+        return iter([next(replies)])
+
+    monkeypatch.setattr("llmlib.cli.chat.write", story)
+    lines = ["the hen", "the cat", "a cow", "/again", " the", "/quit"]
+    assert talk(monkeypatch, char_model, *lines) == 0
+    assert texts == [
+        "the hen",
+        "the hen look the cat",
+        "the hen look the cated. a cow",
+        "the hen look the cated. a cow",
+        "the hen look the cated. a cow the",
+    ]
+
+
+def test_no_space_is_put_before_a_mark_that_ends_something():
+    chat = Chat(None, CharTokenizer.train("ab ,."), Sampling(), 1, text="a")
+    assert [chat.joined(line) for line in ("b", ", b", ".")] == [" b", ", b", "."]
+
+
+def test_no_space_is_put_where_the_model_knows_none():
+    chat = Chat(None, CharTokenizer.train("ab"), Sampling(), 1, text="a")
+    assert chat.joined("b") == "b"
+
+
+def test_ctrl_c_at_the_question_is_an_answer_of_no(char_model, monkeypatch, capsys):
+    lines = ["☃", KeyboardInterrupt, "hen", "/quit"]
+    assert talk(monkeypatch, char_model, *lines) == 0
+    said = capsys.readouterr()
+    assert "(the model does not know '☃'" in said.out
+    assert "> hen" in said.out
+    assert said.err == ""
 
 
 def test_again_draws_the_latest_turn_anew(char_model, monkeypatch, capsys):

@@ -156,6 +156,16 @@ def test_after_one_row():
         NGram(2, 5).after([1])
 
 
+@pytest.mark.parametrize("order", [1, 2])
+def test_after_ids_that_are_not_read(unchecked, order):
+    model = NGram(order, 5).fit(torch.tensor([0, 1, 4]))
+    for row in ([77], [77, 0]):
+        with pytest.raises(ValueError, match="to 77, allowed are 0 to 4"):
+            model.after(row)
+    with pytest.raises(TypeError, match="integers"):
+        model.after([0.5])
+
+
 def test_beats_add_one_smoothing_and_lower_orders():
     tokenizer, ids = story_ids(200, 0)
     _, held_out = story_ids(40, 1)

@@ -183,6 +183,8 @@ def test_cache_refuses_what_it_cannot_hold():
         model(torch.zeros(1, 3, dtype=torch.int64), cache)
     with pytest.raises(ValueError, match="everything"):
         KVCache(GPT(replace(SMALL, attention="everything")))
+    with pytest.raises(ValueError, match="batch_size must be at least 1, got 0"):
+        KVCache(model, 0)
 
 
 @pytest.mark.parametrize(("rows", "room"), [(1, 3), (3, 1), (2, 3)])

@@ -138,7 +138,9 @@ def test_a_run_is_drawn_with_its_validation_losses():
     assert train.get_ydata().tolist() == [8, 7, 6, 5, 4]
     assert val.get_xdata().tolist() == [1, 3, 5]
     only = plots.plot_losses({"run": logs[1::2]}, alt="no validation")
-    assert "run" in words(only)
+    assert {"run", "nats per token"} <= set(words(only))
+    beside = plots.plot_losses({"points": [(1, 2.0)], "run": logs}, alt="mixed")
+    assert "nats per token" in words(beside)
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])

@@ -381,6 +381,7 @@ def test_wrong_models_of_a_map_are_named(model, tokenizer):
 def test_curves_are_thinned_and_keep_their_end():
     points = [(i, float(i)) for i in range(5000)]
     widget = LossCurve({"a": points})
+    assert widget.unit == "bits per character"
     kept = widget.curves[0]["points"]
     assert len(kept) <= 400
     assert kept[-1] == [4999.0, 4999.0]
@@ -388,6 +389,7 @@ def test_curves_are_thinned_and_keep_their_end():
 
 def test_curves_take_the_logs_of_a_run():
     logs = [SimpleNamespace(step=i, loss=2.0 - i, val_loss=None) for i in range(2)]
+    assert LossCurve({"a": logs}).unit == "nats per token"
     assert LossCurve({"a": logs}).curves == [
         {"name": "a", "points": [[0.0, 2.0], [1.0, 1.0]]}
     ]

@@ -39,11 +39,23 @@ def test_text_is_the_documents_joined():
 def test_the_cut_moves_back_to_where_a_document_begins():
     corpus = Corpus("mine", ["a" * 30, "b" * 30, "c" * 30, "d" * 10])
     assert corpus.split() == ("a" * 30 + "b" * 30 + "c" * 30, "d" * 10)
-    assert corpus.split(0.11)[0] == "a" * 30 + "b" * 30
+    assert corpus.split(0.2)[0] == "a" * 30 + "b" * 30
     assert corpus.split(0.5)[0] == "a" * 30
 
 
+def test_validation_is_never_more_than_twice_as_long_as_asked():
+    title = Corpus("mine", ["A Title\n\n", "0123456789 xyz\n" * 1000])
+    train, val = title.split()
+    assert 0.1 <= len(val) / len(title.text) < 0.102
+    assert train.endswith("\n")
+    unequal = Corpus("mine", ["a" * 1000, "b" * 2000])
+    assert unequal.split() == ("a" * 1000 + "b" * 1700, "b" * 300)
+    assert unequal.split(0.3)[0] == "a" * 1000 + "b" * 1100
+    assert unequal.split(0.4)[0] == "a" * 1000
+
+
 def test_a_single_document_is_cut_inside():
+    assert Corpus("mine", ["x" * 85 + "\n" + "y" * 14]).split()[1] == "y" * 14
     assert Corpus("mine", ["x" * 90 + "y" * 10]).split() == ("x" * 90, "y" * 10)
     assert Corpus("mine", ["x" * 95, "y" * 5]).split() == ("x" * 90, "xxxxxyyyyy")
 
@@ -58,8 +70,12 @@ def test_the_parts_make_the_whole(documents, val):
     train, rest = corpus.split(val)
     assert train + rest == corpus.text
     cut = int(len(corpus.text) * (1 - val))
-    ends = [sum(map(len, corpus.documents[:n])) for n in range(1, 2 + len(documents))]
-    assert len(train) == max([end for end in ends if end <= cut], default=cut)
+    starts = {sum(map(len, corpus.documents[:n])) for n in range(1, 2 + len(documents))}
+    lines = {n + 1 for n, character in enumerate(corpus.text) if character == "\n"}
+    asked = len(corpus.text) - cut
+    near = [n for n in range(1, cut + 1) if len(corpus.text) - n <= 2 * asked]
+    choices = [[n for n in near if n in ends] for ends in (starts, lines)]
+    assert len(train) == next((max(found) for found in choices if found), cut)
 
 
 @pytest.mark.parametrize("val", [0, 1, -0.1, 1.5, float("nan")])

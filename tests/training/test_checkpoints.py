@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from llmlib.generation.packing import packed
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import load_model, save_model
+from llmlib.training.checkpoints import load_model, model_files, save_model
 from llmlib.training.files import CannotWriteError, DamagedFileError
 from llmlib.training.weights import weights
 
@@ -126,6 +127,41 @@ def test_weights_are_stored_as_floating_point_numbers(tokenizer, tmp_path):
     with pytest.raises(ValueError, match=r"floating point one, got torch\.int8"):
         save_model(make_model(tokenizer), tokenizer, tmp_path, dtype=torch.int8)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("value", "dtype", "message"),
+    [
+        (
+            1e5,
+            torch.float16,
+            "100000, torch.float16 only 65504; torch.bfloat16 has room",
+        ),
+        (3.4e38, torch.bfloat16, "3.4e\\+38, torch.bfloat16 only 3.38953e\\+38$"),
+        (float("nan"), torch.float32, "nan, its numbers must be finite"),
+        (float("-inf"), torch.float16, "inf, its numbers must be finite"),
+    ],
+)
+def test_weights_that_cannot_be_stored_are_refused(
+    tokenizer, tmp_path, value, dtype, message
+):
+    model = make_model(tokenizer)
+    with torch.no_grad():
+        model.blocks[1].feed_forward.up_proj.weight[2, 3] = value
+    name = r"blocks\.1\.feed_forward\.up_proj\.weight (reaches|holds) "
+    with pytest.raises(ValueError, match=name + message):
+        save_model(model, tokenizer, tmp_path, dtype)
+    assert not list(tmp_path.iterdir())
+
+
+def test_equal_models_are_equal_files(tokenizer):
+    model = make_model(tokenizer)
+    sets = [model_files(model, tokenizer) for _ in range(8)]
+    assert all(files == sets[0] for files in sets)
+    data = sets[0]["model.safetensors"]
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert set(weights(model)) < set(json.loads(data[8 : 8 + length]))
 
 
 def test_saving_again_replaces_the_whole_set(folder, tokenizer):
@@ -246,11 +282,20 @@ def test_a_name_is_a_shipped_model_and_a_path_a_folder(folder, monkeypatch):
     folder.rename(folder.parent / "stories")
     monkeypatch.chdir(folder.parent)
     assert load_model("./stories")[0].config.n_layer == 2
-    for unknown in ("story", "./shakespeare", "nowhere/stories"):
-        with pytest.raises(
-            ValueError, match=r"unknown model .* 'stories', 'shakespeare', or"
-        ):
-            load_model(unknown)
+    with pytest.raises(
+        ValueError, match=r"unknown model 'story'; .* 'stories', 'shakespeare', or"
+    ):
+        load_model("story")
+
+
+@pytest.mark.parametrize(
+    "asked", [Path("stories"), "./stories", "nowhere/stories", "Stories"]
+)
+def test_who_means_a_shipped_model_is_told_its_name(tmp_path, monkeypatch, asked):
+    monkeypatch.chdir(tmp_path)
+    message = rf"no folder {asked}; the shipped model is load_model\('stories'\)"
+    with pytest.raises(ValueError, match=message):
+        load_model(asked)
 
 
 def test_save_model_refuses(tokenizer, tmp_path):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from llmlib.training.files import DamagedFileError
 from llmlib.training.progress import (
     finish_step_on_interrupt,
     log_to,
@@ -77,6 +78,37 @@ def test_the_log_survives_a_resume(make_trainer, tmp_path):
         write(log)
     assert [log.step for log in read_log(path)] == list(range(1, 9))
     assert [log.loss for log in read_log(path)] == [log.loss for log in expected]
+
+
+ROW = (
+    '{"step": %d, "loss": 2.5, "val_loss": null, "learning_rate": 0.1, '
+    '"grad_norm": 1, "tokens": 8, "seconds": 0.5}\n'
+)
+NO_ROWS = [
+    (b"{\n", "is damaged"),
+    (b"\xff\xfe\n", "is damaged"),
+    (b"\n", "is damaged"),
+    (b"[1, 2]\n", "no JSON object"),
+    (b'{"step": 2, "note": "mine"}\n', "other keys"),
+    ((ROW % 2).replace("2.5", '"low"').encode(), "loss is 'low'"),
+    ((ROW % 2).replace("0.5", "null").encode(), "seconds is None"),
+]
+
+
+def test_a_log_that_is_not_there_has_no_steps(tmp_path):
+    assert read_log(tmp_path / "log.jsonl") == []
+
+
+@pytest.mark.parametrize(("line", "reason"), NO_ROWS)
+def test_a_line_that_is_no_row_is_named_and_left_where_it_is(tmp_path, line, reason):
+    path = tmp_path / "log.jsonl"
+    first, last = ((ROW % step).encode() for step in (1, 3))
+    path.write_bytes(first + line + last)
+    with pytest.raises(DamagedFileError, match=reason) as caught:
+        read_log(path)
+    assert f"{path}, line 2" in str(caught.value)
+    log_to(path, after=1)
+    assert path.read_bytes() == first + line
 
 
 def test_the_first_interrupt_waits_and_the_second_does_not(make_trainer):

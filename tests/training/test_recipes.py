@@ -36,6 +36,16 @@ def test_keywords_reach_the_configs():
         plain_recipe(100, colour="red")
 
 
+def test_the_lowest_rate_of_the_plain_recipe_follows_the_highest():
+    for changes, lowest in (
+        ({}, 1e-4),
+        ({"learning_rate": 5e-5}, 5e-6),
+        ({"learning_rate": 5e-5, "min_lr": 0.0}, 0.0),
+        ({"schedule": "trapezoid"}, 0.0),
+    ):
+        assert plain_recipe(10, **changes)[1].min_lr == pytest.approx(lowest)
+
+
 def test_the_fast_recipe_learns_faster(ids):
     losses = {}
     for recipe in (plain_recipe, fast_recipe):

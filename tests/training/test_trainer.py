@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -261,6 +262,16 @@ def test_refuses_ids(make_trainer, train_ids, val_ids, error, message):
     model = make_trainer().model
     with pytest.raises(error, match=message):
         Trainer(model, train_ids, val_ids, TrainConfig())
+
+
+def test_takes_ids_of_16_bits(make_trainer, ids):
+    expected = numbers(make_trainer())
+    trainer = make_trainer()
+    model, config = make_trainer().model, trainer.config
+    row = np.array(ids, dtype=np.uint16)
+    assert numbers(Trainer(model, row[:300], row[300:], config)) == expected
+    with pytest.raises(ValueError, match="train_ids run from 0 to 65535"):
+        Trainer(model, np.array([0] * 8 + [65535], dtype=np.uint16), ids, config)
 
 
 def test_refuses_a_model_that_cannot_learn(make_trainer, ids):
