@@ -1,7 +1,13 @@
 """The small GPT of the book "Your Own GPT": each part in one place, in the book's order."""
 
+import os
 from importlib import import_module
 from typing import Any
+
+# PyTorch's threads wait for each other hundreds of times a step. GNU's OpenMP lets them wait
+# busily for some ten milliseconds, which on a core that has other work, too, makes small models
+# ten times slower; half a millisecond is as fast on a free one. Read when PyTorch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 from llmlib.evaluation.dependences import (
     chance_accuracy,

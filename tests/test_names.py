@@ -1,5 +1,6 @@
-"""What `llmlib` itself offers, and what it says where the packages for it are missing."""
+"""What `llmlib` itself offers and sets, and what it says where packages are missing."""
 
+import os
 import subprocess
 import sys
 
@@ -32,3 +33,19 @@ def test_a_missing_package_is_named_with_the_way_to_install_it():
     )
     told = 'anywidget | Playground needs anywidget: pip install "llmlib[show]"'
     assert run.stdout.strip() == told, run.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")]
+)
+def test_threads_wait_briefly_unless_told_otherwise(given, kept):
+    inherited = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
+    code = "import sys, llmlib, os; print(os.environ['GOMP_SPINCOUNT'], 'torch' in sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=inherited | given,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == [kept, "True"]
