@@ -2,9 +2,7 @@
 
 import warnings
 
-import regex
-
-from llmlib.text.tokenizers import WORD_PATTERN, Tokenizer, WordTokenizer
+from llmlib.text.tokenizers import Tokenizer, WordTokenizer
 
 
 def known_text(tokenizer: Tokenizer, text: str, *, ask: bool) -> str:
@@ -14,7 +12,7 @@ def known_text(tokenizer: Tokenizer, text: str, *, ask: bool) -> str:
     Raises ValueError, naming the characters, where the user is not asked or does not
     agree.
     """
-    if words := unknown_words(tokenizer, text):
+    if isinstance(tokenizer, WordTokenizer) and (words := tokenizer.unknown(text)):
         names = ", ".join(map(repr, words))
         warnings.warn(
             f"the model reads <unk> in place of {names}: not among its words",
@@ -28,16 +26,6 @@ def known_text(tokenizer: Tokenizer, text: str, *, ask: bool) -> str:
     if not ask or not agrees(f"({sentence}. Go on without? [Y/n]) "):
         raise ValueError(sentence)
     return "".join(c for c in text if c not in unknown)
-
-
-def unknown_words(tokenizer: Tokenizer, text: str) -> list[str]:
-    """The words of a text, each once and with the space before it, that have no id of
-    their own; other tokenizers than that of words have none.
-    """
-    if not isinstance(tokenizer, WordTokenizer):
-        return []
-    words = dict.fromkeys(regex.findall(WORD_PATTERN, text))
-    return [word for word in words if word not in tokenizer.vocab]
 
 
 def is_known(tokenizer: Tokenizer, character: str) -> bool:

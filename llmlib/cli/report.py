@@ -53,7 +53,7 @@ def draw_losses(logs: list[StepLog], path: Path, name: str) -> None:
 
     alt = f"Training and validation losses over {len(logs)} steps"
     try:
-        picture = plot_losses({name: logs}, unit="nats per token", alt=alt)
+        picture = plot_losses({name: logs}, alt=alt)
     except ModuleNotFoundError as error:
         advice = f'it needs {error.name}, pip install "llmlib[show]"'
         warnings.warn(f"there is no {path.name}: {advice}", stacklevel=2)

@@ -179,6 +179,11 @@ class WordTokenizer(_TableTokenizer):
         words = [UNKNOWN, *(word for word, _ in counts)]
         return cls({word: id_ for id_, word in enumerate(words)})
 
+    def unknown(self, text: str) -> list[str]:
+        """The words of `text` that are read as `<unk>`, each once, with the space before."""
+        words = dict.fromkeys(self._pattern.findall(text))
+        return [word for word in words if word not in self.vocab]
+
     def _encode(self, text: str) -> list[int]:
         return [self.vocab.get(word, 0) for word in self._pattern.findall(text)]
 

@@ -153,6 +153,17 @@ def test_the_most_common_words_are_kept():
     assert word.decode([3, 2, 0]) == "b c<unk>"
 
 
+def test_unknown_words_are_named_once_and_are_those_read_as_unk():
+    tokenizer = WordTokenizer.train("a hen. a cow")
+    text = "a dragon! a dragon, hen"
+    assert tokenizer.unknown(text) == [" dragon", "!", ","]
+    read = dict(
+        zip(tokenizer._pattern.findall(text), tokenizer.encode(text), strict=True)
+    )
+    assert [word for word, id_ in read.items() if id_ == 0] == tokenizer.unknown(text)
+    assert tokenizer.unknown("a hen.") == []
+
+
 def test_vocab_size_counts_unk_and_has_ten_thousand_by_default():
     text = " ".join(f"word{chr(97 + n % 26)}{'x' * (n // 26)}" for n in range(12_000))
     assert WordTokenizer.train(text).vocab_size == 10_000
