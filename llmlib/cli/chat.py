@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,6 +37,8 @@ def add_commands(commands: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Take turns until /quit or Ctrl-D."""
+    with suppress(ImportError):  # not on Windows
+        import readline  # noqa: F401 (arrow keys edit a line and bring back earlier ones)
     sampling = read_sampling(arguments, temperature=TEMPERATURE)
     check_least(arguments, max_new_tokens=1)
     model, tokenizer = read_model(arguments)

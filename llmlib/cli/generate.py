@@ -46,7 +46,9 @@ def add_commands(commands: Any) -> None:
     meaning = "how the text begins; may be repeated"
     add_option(parser, "prompt", str, meaning, **many)
     parser.add_argument(
-        "--prompts-file", metavar="FILE", help="a UTF-8 file with one prompt a line"
+        "--prompts-file",
+        metavar="FILE",
+        help="a UTF-8 file with one prompt a line; - is the standard input",
     )
     meaning = r"end at this text (\n is a new line); may be repeated"
     add_option(parser, "stop", str, meaning, **many)
@@ -128,6 +130,7 @@ def read_prompts(arguments: argparse.Namespace) -> list[str]:
     """The prompts of the command line and of the file; one empty prompt if there is none."""
     prompts = list(arguments.prompt)
     if arguments.prompts_file is not None:
-        text = read_text(Path(arguments.prompts_file))
+        file = arguments.prompts_file
+        text = sys.stdin.read() if file == "-" else read_text(Path(file))
         prompts += text.removesuffix("\n").split("\n") if text else []
     return prompts or [""]

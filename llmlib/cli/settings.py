@@ -7,6 +7,7 @@ from llmlib.cli.options import add_option
 from llmlib.training.recipes import fast_recipe, plain_recipe
 
 RECIPES = {"plain": plain_recipe, "fast": fast_recipe}
+RECIPE = "fast"
 SHAPES = {
     "n_layer": "blocks, one after the other",
     "n_head": "heads of attention in a block",
@@ -31,14 +32,14 @@ DEFAULTS = {
     "max_iters": f"{READINGS} readings of the text, but {FEWEST_STEPS} to {MOST_STEPS} steps",
     "eval_interval": "a tenth of --max-iters",
 }
-RECIPE = """plain is GPT-2 in small, trained by AdamW; fast, the default, has newer parts
-(rotary positions, SwiGLU, the optimizer Muon) and reaches the same loss with a fraction
-of the tokens"""
+MEANING = f"""plain is GPT-2 in small, trained by AdamW; fast has newer parts (rotary
+positions, SwiGLU, the optimizer Muon) and reaches the same loss with a fraction of the
+tokens; by default {RECIPE}"""
 
 
 def add_settings(parser: argparse.ArgumentParser) -> None:
     """Add the recipe, and an option for each setting that changes it."""
-    parser.add_argument("--recipe", choices=RECIPES, default="fast", help=RECIPE)
+    parser.add_argument("--recipe", choices=RECIPES, help=MEANING)
     for name, (kind, meaning) in SETTINGS.items():
         add_option(parser, name, kind, f"{meaning}; by default {default_of(name)}")
 

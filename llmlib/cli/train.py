@@ -1,6 +1,7 @@
 """``llmlib train``: from a text to a model that writes like it."""
 
 import argparse
+import shlex
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from llmlib.cli.begun import keep_options, recall_options
 from llmlib.cli.options import add_option, check_least
 from llmlib.cli.report import describe, report_log, tell
 from llmlib.cli.settings import (
@@ -15,6 +17,7 @@ from llmlib.cli.settings import (
     FEWEST_STEPS,
     MOST_STEPS,
     READINGS,
+    RECIPE,
     RECIPES,
     SETTINGS,
     add_settings,
@@ -36,6 +39,8 @@ from llmlib.training.resuming import checkpoints_in
 from llmlib.training.trainer import Trainer
 from llmlib.training.weights import fill
 
+CORPUS = "a UTF-8 text file, or stories, shakespeare, simplestories"
+TOKENIZER = "bpe"
 VOCABULARY = 1024
 LOG = "log.jsonl"
 MOST_VALIDATED = 2**16  # tokens: the rest of a long validation text is left out
@@ -44,24 +49,21 @@ MOST_VALIDATED = 2**16  # tokens: the rest of a long validation text is left out
 def add_commands(commands: Any) -> None:
     """Add ``train`` to the command line."""
     parser = commands.add_parser("train", help="train a model on a text")
-    parser.add_argument(
-        "corpus", help="a UTF-8 text file, or stories, shakespeare, simplestories"
-    )
+    parser.add_argument("corpus", nargs="?", help=CORPUS)
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="the model's folder"
     )
     parser.add_argument(
         "--tokenizer",
         choices=("char", "word", "bpe"),
-        default="bpe",
-        help="a token is a character, a word, or (bpe, the default) a piece of a word",
+        help=f"a token is a character, a word, or a piece of one; by default {TOKENIZER}",
     )
     meaning = f"the most tokens of word and bpe; by default {VOCABULARY}"
     add_option(parser, "vocab_size", int, meaning)
     add_settings(parser)
     parser.add_argument(
         "--compile",
-        action="store_true",
+        action=argparse.BooleanOptionalAction,
         help="wait a minute for shorter steps, in a training of ten minutes or more",
     )
     meaning = (
@@ -70,7 +72,9 @@ def add_commands(commands: Any) -> None:
     )
     add_option(parser, "save_interval", int, meaning)
     parser.add_argument(
-        "--resume", action="store_true", help="go on from the newest checkpoint"
+        "--resume",
+        action="store_true",
+        help="go on from the newest checkpoint in --out, with the options it was begun with",
     )
     parser.set_defaults(run=run)
 
@@ -80,17 +84,21 @@ def run(arguments: argparse.Namespace) -> int:
     folder = Path(arguments.out)
     try:
         check_before(arguments, folder)
+        if arguments.corpus is None:
+            raise ValueError(f"the text to train on is missing: {CORPUS}")
         trainer, tokenizer = prepare(arguments)
         hold_folder(folder)
         if arguments.resume:
             trainer.resume(folder)
             print(f"going on after step {trainer.step}")
         check_writable(folder, 2 * trainer.checkpoint_bytes)
+        keep_options(arguments, folder)
         finished = train(trainer, tokenizer, folder, arguments.save_interval)
         report_log(folder / LOG, Path(arguments.corpus).stem)
         if not finished:
             print(
-                f"stopped after step {trainer.step}; the same command with --resume goes on"
+                f"stopped after step {trainer.step}; to go on: "
+                f"llmlib train --resume --out {shlex.quote(str(folder))}"
             )
             return 130
         tell(trainer, tokenizer, folder)
@@ -101,12 +109,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 def check_before(arguments: argparse.Namespace, folder: Path) -> None:
     """ValueError for what can be refused before the text is read. A folder that is there
-    is held from here on; a mistake makes none.
+    is held from here on; a mistake makes none. To resume, the options are recalled.
     """
     check_least(arguments, save_interval=1)
     if folder.is_dir():
         hold_folder(folder)
     begun = checkpoints_in(folder)
+    if begun and arguments.resume:
+        recall_options(arguments, folder)
     if arguments.resume and not begun:
         raise ValueError(f"there is no training in {folder} to resume")
     if not arguments.resume and (begun or (folder / "model.safetensors").exists()):
@@ -121,10 +131,11 @@ def prepare(arguments: argparse.Namespace) -> tuple[Trainer, Tokenizer]:
     settings = {name: getattr(arguments, name) for name in (*SETTINGS, "compile")}
     settings = {name: value for name, value in settings.items() if value is not None}
     block_size = settings.setdefault("block_size", BLOCK_SIZE)
-    recipe = RECIPES[arguments.recipe]
+    recipe = RECIPES[arguments.recipe or RECIPE]
     _, training = recipe(1, **settings)  # a wrong setting shows before the text is read
     corpus = load_corpus(arguments.corpus)
-    tokenizer = train_tokenizer(arguments.tokenizer, corpus, arguments.vocab_size)
+    kind = arguments.tokenizer or TOKENIZER
+    tokenizer = train_tokenizer(kind, corpus, arguments.vocab_size)
     train_ids, val_ids = (token_ids(tokenizer, half) for half in corpus.split())
     check_length(corpus, train_ids, val_ids, block_size)
     steps = READINGS * len(train_ids) // (training.batch_size * block_size)

@@ -1,8 +1,11 @@
 """The command line, mostly in this process: what it writes, prints and returns."""
 
 import csv
+import io
 import itertools
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +19,7 @@ import torch
 from safetensors.torch import load_file
 
 from llmlib.cli import build_parser, main
+from llmlib.cli.begun import keep_options, recall_options
 from llmlib.cli.chat import Chat
 from llmlib.cli.generate import read_prompts
 from llmlib.cli.prompts import known_text
@@ -136,11 +140,11 @@ def test_a_resumed_training_ends_bit_identical(text, tmp_path, monkeypatch, caps
     with monkeypatch.context() as patched:  # Ctrl-C in the middle of the fourth step
         press_at(patched, step=4)
         assert main([*command, "--out", str(parts)]) == 130
-    assert (
-        "stopped after step 4; the same command with --resume"
-        in capsys.readouterr().out
+    _, told, resume = capsys.readouterr().out.rpartition(
+        "stopped after step 4; to go on: llmlib "
     )
-    assert main([*command, "--out", str(parts), "--resume"]) == 0
+    assert told
+    assert main(shlex.split(resume)) == 0
     assert "going on after step 4" in capsys.readouterr().out
     expected, found = checkpoint(whole), checkpoint(parts)
     assert expected.keys() == found.keys()
@@ -292,6 +296,34 @@ def test_a_loss_beyond_all_numbers_is_told(monkeypatch, tmp_path, capsys):
     )
     tell(trainer, None, tmp_path)
     assert "1000.0000 nats a token, perplexity inf" in capsys.readouterr().out
+
+
+def test_a_folder_keeps_the_options_it_was_begun_with(text, tmp_path):
+    options = ["--tokenizer=char", "--recipe=plain", "--save-interval=1", "--compile"]
+    place = ["--out", str(tmp_path)]
+    parse = build_parser().parse_args
+    begun = parse(["train", str(text), *place, *options, *SHORT])
+    anew = parse(["train", *place, "--resume", "--save-interval=3", "--no-compile"])
+    keep_options(begun, tmp_path)
+    recall_options(anew, tmp_path)
+    changed = {"save_interval": 3, "compile": False, "resume": True}
+    assert vars(anew) == vars(begun) | changed
+
+
+def test_the_text_is_needed_unless_the_folder_tells_it(
+    text, char_model, tmp_path, capsys
+):
+    assert main(["train", "--out", str(tmp_path / "new")]) == 2
+    assert "the text to train on is missing" in one_line(capsys)
+    assert main(["train", "--resume", "--out", str(char_model)]) == 0
+    assert "try: llmlib chat" in capsys.readouterr().out
+    shutil.copytree(char_model, copy := tmp_path / "copy")
+    (copy / "options.json").write_text("[]", encoding="utf-8")
+    assert main(["train", "--resume", "--out", str(copy)]) == 2
+    assert "options.json is damaged" in one_line(capsys)
+    (copy / "options.json").unlink()
+    assert main(["train", "--resume", "--out", str(copy)]) == 2
+    assert "the text to train on is missing" in one_line(capsys)
 
 
 def test_another_setting_does_not_resume(text, char_model, capsys):
@@ -455,7 +487,7 @@ def test_train_tells_what_its_settings_are_by_default(capsys):
     assert default_of("n_head") == "4 (plain), 2 (fast)"
     assert default_of("n_embd") == "128"
     assert "plain is GPT-2 in small" in told
-    assert "fast, the default," in told
+    assert "of the tokens; by default fast" in told
 
 
 def test_generate_and_chat_begin_with_the_shipped_model():
@@ -511,6 +543,13 @@ def test_only_newlines_cut_a_file_of_prompts(tmp_path):
     file.write_bytes(b"hen\ncaf\xe9")
     with pytest.raises(ValueError, match=r"byte 0xe9 at offset 7"):
         read_prompts(build_parser().parse_args(arguments))
+
+
+def test_prompts_come_through_a_pipe(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("a hen\na cat\n"))
+    arguments = ["generate", "--prompt=first", "--prompts-file=-"]
+    prompts = read_prompts(build_parser().parse_args(arguments))
+    assert prompts == ["first", "a hen", "a cat"]
 
 
 def test_beams_and_stops(char_model, capsys):
@@ -789,7 +828,7 @@ def test_a_second_training_is_refused_and_ctrl_c_saves(text, tmp_path, capsys):
     finally:
         process.kill()
     assert process.returncode == 130, err
-    assert "--resume goes on" in out
+    assert "to go on: llmlib train --resume" in out
     step = int(out.rpartition("stopped after step ")[2].partition(";")[0])
     assert max(tmp_path.glob("step-*")).name.startswith(f"step-{step:08d}-")
     assert read_log(tmp_path / "log.jsonl")[-1].step == step
