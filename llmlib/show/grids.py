@@ -33,11 +33,12 @@ def plot_grid(
     x: str = "",
     y: str = "",
 ) -> Picture:
-    """Draw a table of numbers from 0 to 1, each in its field in hundredths.
+    """Draw a table of numbers from 0 to 1, each in its field in hundredths; of a table of
+    True and False, a cross where it is True.
 
     Raises ValueError where the names do not fit the table.
     """
-    table = np.asarray(shares, dtype=float)
+    table = np.asarray(shares)
     if table.shape != (len(rows), len(columns)):
         raise ValueError(
             f"a table of shape {table.shape} has no {len(rows)} rows "
@@ -45,7 +46,12 @@ def plot_grid(
         )
     figure, axes = look.start(1 + 0.33 * len(rows))
     axes.imshow(
-        table, look.ink(), vmin=0, vmax=FULL, interpolation="none", aspect="auto"
+        table.astype(float),
+        look.ink(),
+        vmin=0,
+        vmax=FULL,
+        interpolation="none",
+        aspect="auto",
     )
     room = max(1, 40 // len(columns))  # letters that a phone has for a column's name
     names = [textwrap.fill(name, room, break_long_words=False) for name in columns]
@@ -56,7 +62,9 @@ def plot_grid(
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     for r, c in np.ndindex(*table.shape):
-        axes.text(c, r, f"{100 * table[r, c]:.0f}", ha="center", va="center")
+        number = f"{100 * table[r, c]:.0f}"
+        mark = number if table.dtype != bool else "×" if table[r, c] else "·"
+        axes.text(c, r, mark, ha="center", va="center")
     return Picture(figure, alt)
 
 

@@ -229,6 +229,13 @@ def test_numbers_of_a_grid_stand_out_from_every_strength_of_ink(page, text):
         assert (light + 0.05) / (dark + 0.05) >= 4.5  # WCAG 2.2, 1.4.3
 
 
+def test_a_table_of_truths_has_crosses():
+    found = words(plot_grid(np.eye(2, dtype=bool), ["a", "b"], ["c", "d"], alt="two"))
+    assert [word for word in found if word in "×·"] == ["×", "·", "·", "×"]
+    shares = words(plot_grid(np.eye(2), ["a", "b"], ["c", "d"], alt="two"))
+    assert [word for word in shares if word.isdigit()] == ["100", "0", "0", "100"]
+
+
 def test_next_tokens_are_the_likeliest_and_the_rest_is_counted():
     class Letters:
         def decode(self, ids: list[int]) -> str:
