@@ -6,7 +6,17 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
+
+def breakable(cell: re.Match[str]) -> str:
+    """A table's cell, where the names of code may break after an underscore."""
+    return re.sub(
+        '<span class="pre">[^<]*', lambda name: name[0].replace("_", "_<wbr>"), cell[0]
+    )
+
+
 BODY = [
+    # In the narrow columns of a phone a name broke anywhere.
+    (r"(?s)<td\b.*?</td>", breakable),
     # A name that hides the text in view from those who speak to their browser.
     (r'<summary aria-label="Toggle hidden content">', "<summary>"),
     # A role that ARIA has retired, within a list that wants items.

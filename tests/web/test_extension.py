@@ -142,6 +142,14 @@ def test_a_long_address_is_shown_by_its_site():
     assert bare("https://a.org/" + 80 * "b") == "a.org/…"
 
 
+def test_a_name_in_a_table_breaks_between_its_words():
+    name = '<code><span class="pre">assert_apart</span></code>'
+    context = {"body": f"{name}<td class='a_b'><p>a_b\n{name}</p></td>{name}"}
+    correct(None, "page", "page.html", context, None)
+    broken = name.replace("_", "_<wbr>")
+    assert context["body"] == f"{name}<td class='a_b'><p>a_b\n{broken}</p></td>{name}"
+
+
 def test_no_space_is_part_of_a_link_in_a_title():
     title = '<p class="admonition-title">Solution to{}<a href="#x">{}Exercise 1</a></p>'
     context = {"body": title.format("", " ")}
