@@ -1,6 +1,7 @@
 """GPT against transformers, its cache against itself, its size against torch."""
 
 import itertools
+import math
 from dataclasses import asdict, replace
 
 import pytest
@@ -18,6 +19,7 @@ from llmlib.model.cache import KVCache
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
+from llmlib.model.positions import SinusoidalPositions
 from llmlib.model.size import size_report
 
 SMALL = GPTConfig(vocab_size=50, block_size=32, n_layer=2, n_head=4, n_embd=32)
@@ -246,6 +248,65 @@ def test_plain_shape_starts_near_a_uniform_guess():
     logits = GPT(SMALL)(torch.randint(50, (2, 32)))
     assert logits.abs().max() < 0.6
     assert logits.abs().max() > 0
+
+
+WIDE = {"vocab_size": 300, "n_layer": 8, "n_embd": 128}
+
+
+def spreads(config):
+    """The standard deviation of each matrix of a new model by its layer's name."""
+    torch.manual_seed(0)
+    named = GPT(replace(config, **WIDE)).named_parameters()
+    return {n.split(".")[-2]: w.std() for n, w in named if n.endswith("weight")}
+
+
+def test_the_plain_shape_starts_as_gpt2():
+    biased = replace(SMALL, bias=True)
+    found = spreads(biased)
+    for name in ("q_proj", "k_proj", "v_proj", "up_proj", "embed_tokens"):
+        assert_close(found[name], torch.tensor(0.02), rtol=0.05, atol=0)
+    for name in ("o_proj", "down_proj"):  # 0.02 / √(2 · n_layer)
+        assert_close(found[name], torch.tensor(0.005), rtol=0.05, atol=0)
+    assert all(not b.any() for n, b in GPT(biased).named_parameters() if "bias" in n)
+
+
+def test_the_fast_shape_starts_with_spread_1_and_silent_outputs():
+    found = spreads(FAST)
+    for name in ("q_proj", "k_proj", "v_proj", "up_proj", "gate_proj"):
+        assert_close(found[name], torch.tensor(128**-0.5), rtol=0.05, atol=0)
+    assert_close(found["embed_tokens"], torch.tensor(1.0), rtol=0.05, atol=0)
+    assert all(found[name] == 0 for name in ("o_proj", "down_proj", "lm_head"))
+
+
+def test_sinusoidal_positions_are_their_formula():
+    waves = SinusoidalPositions(block_size=30, n_embd=7)(start=20, length=10)
+    for t, i in itertools.product(range(10), range(7)):
+        angle = (20 + t) / 10_000 ** ((i - i % 2) / 7)
+        expected = math.cos(angle) if i % 2 else math.sin(angle)
+        assert math.isclose(waves[t, i], expected, abs_tol=1e-6)
+
+
+def test_size_report_names_parts_and_megabytes():
+    config = GPTConfig(1000, 64, n_layer=2, n_head=4, n_embd=100, bias=True)
+    report = size_report(replace(config, tie_word_embeddings=False))
+    counted = {part.part: part.parameters for part in report.parts}
+    assert counted == {
+        "token embedding": 1000 * 100,
+        "position embedding": 64 * 100,
+        "attention": 2 * 4 * (100 * 100 + 100),
+        "feed-forward": 2 * (2 * 100 * 400 + 400 + 100),
+        "norms": 5 * 2 * 100,
+        "output head": 1000 * 100,
+    }
+    lines = str(report).splitlines()
+    shares = {line[:20].strip(): line.split()[-3::2] for line in lines[1:-1]}
+    n, flops = report.parameters, report.flops_per_token
+    assert shares["all"] == ["100.0%", "100.0%"]
+    assert shares["output head"] == [f"{1e5 / n:.1%}", f"{2e5 / flops:.1%}"]
+    assert lines[-1] == (
+        f"in float32: {4 * n / 1e6:.1f} MB of weights, {16 * n / 1e6:.1f} MB to train, "
+        f"{4 * 2 * 2 * 64 * 100 / 1e6:.1f} MB of cache for one text"
+    )
 
 
 @pytest.mark.parametrize("config", SHAPES)

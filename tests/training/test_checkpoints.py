@@ -9,14 +9,19 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import nn
 
 from llmlib.generation.packing import packed
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import load_model, model_files, save_model
+from llmlib.training.checkpoints import (
+    load_model,
+    model_files,
+    save_model,
+    with_metadata,
+)
 from llmlib.training.files import CannotWriteError, DamagedFileError
 from llmlib.training.weights import weights
 
@@ -160,8 +165,17 @@ def test_equal_models_are_equal_files(tokenizer):
     assert all(files == sets[0] for files in sets)
     data = sets[0]["model.safetensors"]
     length = int.from_bytes(data[:8], "little")
-    assert length % 8 == 0
     assert set(weights(model)) < set(json.loads(data[8 : 8 + length]))
+
+
+@pytest.mark.parametrize("vocab_size", [20, 200, 2000, 20000])
+def test_tensors_in_a_file_are_aligned(vocab_size):
+    """Whatever the length of the header before them: readers may map them to memory."""
+    tensor = torch.arange(vocab_size, dtype=torch.float32)
+    data = with_metadata(save({"table": tensor}), {"format": "pt"})
+    length = int.from_bytes(data[:8], "little")
+    assert length % 8 == 0
+    assert torch.equal(load(data)["table"], tensor)
 
 
 def test_saving_again_replaces_the_whole_set(folder, tokenizer):
