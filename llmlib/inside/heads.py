@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from llmlib.evaluation.dependences import Place, mean_by_kind
 from llmlib.evaluation.models import device_of
+from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.tokenizers import Tokenizer
@@ -73,6 +74,15 @@ def uniform_shares(
     return mean_by_kind([(kind, sources.float().mean()) for kind, _, sources in looks])
 
 
+def check_head(config: GPTConfig, layer: int, head: int) -> None:
+    """ValueError for a head that a model of this config does not have."""
+    if not (0 <= layer < config.n_layer and 0 <= head < config.n_head):
+        raise ValueError(
+            f"no head {head} in layer {layer}: there are {config.n_layer} "
+            f"layers of {config.n_head} heads"
+        )
+
+
 @contextmanager
 def ablate_heads(model: GPT, heads: Sequence[tuple[int, int]]) -> Iterator[None]:
     """Switches heads, given as (layer, head), off while the `with` lasts: what they
@@ -83,11 +93,7 @@ def ablate_heads(model: GPT, heads: Sequence[tuple[int, int]]) -> Iterator[None]
     config = model.config
     with ExitStack() as stack:
         for layer, head in heads:
-            if not (0 <= layer < config.n_layer and 0 <= head < config.n_head):
-                raise ValueError(
-                    f"no head {head} in layer {layer}: there are {config.n_layer} "
-                    f"layers of {config.n_head} heads"
-                )
+            check_head(config, layer, head)
             first = head * config.head_size
             own = slice(first, first + config.head_size)
 

@@ -14,6 +14,7 @@ import traitlets as t
 
 from llmlib.generation.sampling import Sampling
 from llmlib.generation.streams import stop_strings
+from llmlib.inside.heads import check_head
 from llmlib.model.gpt import GPT
 from llmlib.show.charts import EmbeddingMap, LossCurve
 from llmlib.show.export import export, page_model
@@ -97,13 +98,15 @@ class Playground(Live):
 class AttentionExplorer(Live):
     """Where each head of a model looks, token by token, on a text the reader may change.
 
-    `model` and `tokenizer` are as for Playground. Follows the text of a Playground that
-    stands on the same page.
+    `model` and `tokenizer` are as for Playground; `head` is the one that is enlarged at
+    first, given as (layer, head). Follows the text of a Playground that stands on the
+    same page. Raises ValueError for a head that the model does not have.
     """
 
     view = "attention_explorer"
     model_name = t.Unicode().tag(sync=True)
     text = t.Unicode().tag(sync=True)
+    head: Any = t.List().tag(sync=True)
 
     def __init__(
         self,
@@ -111,9 +114,11 @@ class AttentionExplorer(Live):
         tokenizer: Tokenizer | None = None,
         text: str = "Tom had a red ball. He lost it.",
         *,
+        head: tuple[int, int] = (0, 0),
         title: str = "",
     ) -> None:
         self._page = page = page_model(model, tokenizer)
+        check_head(page.model.config, *head)
         pieces, heads = most_attended(page.model, page.tokenizer, text)
         rows = [
             [head, *(f"{visible(piece)} {weight:.0%}" for piece, weight in best)]
@@ -125,7 +130,8 @@ class AttentionExplorer(Live):
             f"<p>{escape(text)}</p>{table(columns, rows)}"
             f"<p>Where each head looks from the last token, “{last}”.</p>"
         )
-        super().__init__(stored, title=title, model_name=page.name, text=text)
+        at_first = {"text": text, "head": list(head)}
+        super().__init__(stored, title=title, model_name=page.name, **at_first)
 
     def files(self, name: str) -> tuple[dict[str, Any], list[bytes]]:
         return self._page.message()

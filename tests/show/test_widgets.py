@@ -292,6 +292,14 @@ def test_the_model_is_that_of_the_moment(tokenizer):
 # The others
 
 
+def test_an_explorer_does_not_open_on_a_head_that_is_not_there(model, tokenizer):
+    layers, heads = model.config.n_layer, model.config.n_head
+    AttentionExplorer(model, tokenizer, "the cat", head=(layers - 1, heads - 1))
+    for head in ((layers, 0), (0, heads), (-1, 0)):
+        with pytest.raises(ValueError, match="no head"):
+            AttentionExplorer(model, tokenizer, "the cat", head=head)
+
+
 def test_the_stored_table_says_where_heads_look(model, tokenizer):
     widget = AttentionExplorer(model, tokenizer, "the cat")
     rounded = page_model(model, tokenizer).model

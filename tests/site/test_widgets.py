@@ -523,6 +523,17 @@ def test_the_attention_explorer_shows_what_heads_do(show, folder, model, tokeniz
         tokens.press("ArrowRight")
 
 
+def test_the_attention_explorer_opens_on_the_head_that_was_asked_for(
+    show, model, tokenizer
+):
+    page = show(AttentionExplorer(model, tokenizer, "the cat", head=(1, 1)))
+    expect(page.get_by_role("status")).to_contain_text("In layer 1, head 1, “t”")
+    expect(page.get_by_role("img", name="Layer 1, head 1")).to_be_visible()
+    chosen = page.get_by_role("button", name="head 1 of layer 1")
+    expect(chosen).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".heads [aria-pressed=true]")).to_have_count(1)
+
+
 @pytest.mark.parametrize("width", [360, 700])
 def test_a_heads_share_is_never_cut_off(show, width):
     words = WordTokenizer.train("extraordinarily long hippopotamuses remembered")

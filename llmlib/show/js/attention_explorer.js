@@ -29,7 +29,11 @@ class AttentionExplorer {
       onselect: (i) => this.look(i),
       onpoint: (i) => this.look(i < 0 ? this.tokens.selected : i),
     });
-    this.maps = new HeadMaps({ onchoose: () => this.look(this.tokens.selected) });
+    const [layer, head] = model.get("head");
+    this.maps = new HeadMaps({
+      chosen: { layer, head },
+      onchoose: () => this.look(this.tokens.selected),
+    });
     this.input = html("textarea", {
       id: newId(), rows: 2, spellcheck: "false", maxlength: 2000,
       oninput: () => {

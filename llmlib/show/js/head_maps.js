@@ -10,9 +10,9 @@ const LABEL = 10; // characters of a label, and the pixels of its letters
 const LETTERS = { least: 10.5, most: 12 };
 
 export class HeadMaps {
-  constructor({ onchoose }) {
+  constructor({ chosen, onchoose }) {
     this.onchoose = onchoose;
-    this.chosen = { layer: 0, head: 0 };
+    this.chosen = chosen;
     const label = "The heads: choose one to enlarge";
     this.grid = html("div", { class: "heads", role: "group", "aria-label": label });
     this.large = html("div", { class: "large" });
@@ -67,7 +67,7 @@ export class HeadMaps {
     }
     this.grid.replaceChildren(...this.small.flatMap(({ button, layer, head }) =>
       head ? [button] : [html("p", { class: "heading" }, `layer ${layer}`), button]));
-    this.#choose(0, 0);
+    this.#choose(this.chosen.layer, this.chosen.head);
   }
 
   #makeSmall(layer, head) {
