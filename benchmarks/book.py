@@ -99,10 +99,13 @@ def _run(*command: str, **options: Any) -> str:
 def execution_seconds(folder: Path) -> dict[str, float]:
     """How long the code of each page ran when it last did, as the cache has it."""
     (path,) = (folder / "_build").glob(".jupyter_cache*")
-    return {
+    cache = get_cache(path)
+    seconds = {
         _page(Path(record.uri), folder): record.data["execution_seconds"]
-        for record in get_cache(path).list_cache_records()
+        for record in cache.list_cache_records()
     }
+    cache.db.dispose()  # closes its database
+    return seconds
 
 
 def _page(path: Path, folder: Path) -> str:

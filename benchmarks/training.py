@@ -128,7 +128,8 @@ def train(
     trainer = Trainer(model, ids, val_ids, config)
     for optimizer in trainer.optimizers:
         if isinstance(optimizer, Muon):
-            optimizer.polynomials = polynomials
+            for group in optimizer.param_groups:
+                group["polynomials"] = polynomials
     logs = list(trainer)
     tokens, seconds = sum(log.tokens for log in logs), sum(log.seconds for log in logs)
     return record(model, config.seed, len(logs), tokens, seconds, logs[-1].val_loss)

@@ -69,11 +69,11 @@ from llmlib.text.tokenizers import (
     WordTokenizer,
     load_tokenizer,
 )
-from llmlib.training.checkpoints import load_model, save_model
 from llmlib.training.config import TrainConfig
 from llmlib.training.optimizers import Muon
 from llmlib.training.progress import progress
 from llmlib.training.recipes import fast_recipe, plain_recipe
+from llmlib.training.saving import load_model, save_model
 from llmlib.training.steps import StepLog
 from llmlib.training.trainer import Trainer
 
@@ -82,27 +82,22 @@ __all__ = [
     "GPT2_PATTERN",
     "MLP",
     "Attention",
-    "AttentionExplorer",
     "BPETokenizer",
     "Bigram",
     "Block",
     "CharTokenizer",
     "Corpus",
-    "EmbeddingMap",
     "GPTConfig",
     "KVCache",
     "LayerNorm",
-    "LossCurve",
     "Muon",
     "NGram",
-    "Playground",
     "RMSNorm",
     "Sampling",
     "StepLog",
     "StoryGrammar",
     "SwiGLU",
     "Tokenizer",
-    "TokenizerExplorer",
     "TrainConfig",
     "Trainer",
     "WordTokenizer",
@@ -177,4 +172,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return __all__
+    return [*__all__, *WIDGETS]

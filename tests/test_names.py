@@ -11,6 +11,7 @@ import llmlib
 WITHOUT_ANYWIDGET = """
 import sys
 sys.modules["anywidget"] = None
+from llmlib import *
 import llmlib
 try:
     llmlib.Playground
@@ -20,8 +21,7 @@ except ModuleNotFoundError as error:
 
 
 def test_dir_is_what_the_package_offers():
-    assert dir(llmlib) == sorted(llmlib.__all__)
-    assert set(llmlib.WIDGETS) <= set(dir(llmlib))
+    assert dir(llmlib) == sorted([*llmlib.__all__, *llmlib.WIDGETS])
     assert all(hasattr(llmlib, name) for name in dir(llmlib))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         llmlib.Nothing  # noqa: B018

@@ -15,7 +15,7 @@ from llmlib import (
     source_shares,
     write,
 )
-from llmlib.training.checkpoints import PRETRAINED
+from llmlib.training.saving import PRETRAINED
 
 FOLDER = Path(llmlib.__file__).parent / "pretrained"
 CARDS = {

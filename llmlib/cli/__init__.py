@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, NoReturn
 
 from llmlib.cli import chat, generate, models, train
-from llmlib.training.files import CannotWriteError
+from llmlib.text.files import CannotWriteError
 from llmlib.training.steps import TrainingDivergedError
 
 COMMANDS = (train, generate, chat, models)

@@ -6,7 +6,8 @@ import argparse
 import json
 from pathlib import Path
 
-from llmlib.training.files import read_json, write_files
+from llmlib.text.files import write_files
+from llmlib.training.files import read_json
 
 OPTIONS = "options.json"
 NOT_KEPT = ("command", "run", "out", "resume")  # what every start says for itself

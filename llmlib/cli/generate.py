@@ -14,7 +14,7 @@ from llmlib.generation.streams import until, whole_characters
 from llmlib.model.gpt import GPT
 from llmlib.text.corpora import read_text
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import load_model
+from llmlib.training.saving import load_model
 
 RULES = {
     "temperature": (

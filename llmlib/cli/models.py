@@ -11,7 +11,7 @@ from llmlib.cli.options import add_option, option
 from llmlib.cli.settings import SHAPES
 from llmlib.model.config import GPTConfig
 from llmlib.model.size import size_report
-from llmlib.training.checkpoints import load_model, save_model
+from llmlib.training.saving import load_model, save_model
 
 SIZES = {
     "vocab_size": 1024,

@@ -10,9 +10,9 @@ from llmlib.evaluation.metrics import perplexity
 from llmlib.generation.decoding import write
 from llmlib.generation.sampling import Sampling
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import PRETRAINED
 from llmlib.training.files import DamagedFileError
 from llmlib.training.progress import read_log
+from llmlib.training.saving import PRETRAINED
 from llmlib.training.steps import StepLog
 from llmlib.training.trainer import Trainer
 

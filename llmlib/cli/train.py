@@ -28,14 +28,14 @@ from llmlib.text.batches import token_ids
 from llmlib.text.bpe import BPETokenizer
 from llmlib.text.corpora import Corpus, load_corpus
 from llmlib.text.tokenizers import CharTokenizer, Tokenizer, WordTokenizer
-from llmlib.training.checkpoints import save_model
+from llmlib.training.checkpoints import checkpoints_in
 from llmlib.training.files import check_writable, hold_folder, release_folder
 from llmlib.training.progress import (
     finish_step_on_interrupt,
     log_to,
     progress,
 )
-from llmlib.training.resuming import checkpoints_in
+from llmlib.training.saving import save_model
 from llmlib.training.trainer import Trainer
 from llmlib.training.weights import fill
 

@@ -52,7 +52,8 @@ class _CachedCrossEntropy(torch.autograd.Function):
             p = widened(logits[rows]).softmax(-1)
             p_target = p.gather(1, target)
             log_p = p_target.log()
-            if not p_target.all():  # too small for its precision: the long way
+            # Where one is too small for its precision, the long way.
+            if (p_target < torch.finfo(p.dtype).tiny).any():
                 log_p = widened(logits[rows]).log_softmax(-1).gather(1, target)
             total -= log_p.sum()
             gradient[rows] = p.scatter_(1, target, p_target - 1).div_(len(logits))

@@ -10,16 +10,28 @@ B: batch, T: time (tokens), V: vocabulary.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DataParallel, DistributedDataParallel
 
 Model = Callable[[Tensor], Tensor]
 
 
+def unwrapped(model: Any) -> Any:
+    """The model itself, out of what torch.compile and distributed training wrap
+    around it.
+    """
+    inner: Any = getattr(model, "_orig_mod", None)
+    if isinstance(model, DataParallel | DistributedDataParallel):
+        inner = model.module
+    return model if inner is None else unwrapped(inner)
+
+
 def longest_read(model: Model) -> int | None:
     """The model's block_size; None where it has no limit."""
-    return getattr(model, "block_size", None)
+    return getattr(unwrapped(model), "block_size", None)
 
 
 def device_of(model: Model) -> torch.device:

@@ -8,6 +8,7 @@ B: batch, T: time (tokens), V: vocabulary, N: tokens in all.
 """
 
 from collections.abc import Sequence
+from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
@@ -50,7 +51,7 @@ class NGram:
 
     def __init__(self, order: int, vocab_size: int) -> None:
         for name, value in (("order", order), ("vocab_size", vocab_size)):
-            if not isinstance(value, int) or isinstance(value, bool):
+            if not isinstance(value, Integral) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an int, got {value!r}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")

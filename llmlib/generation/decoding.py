@@ -1,9 +1,9 @@
 """Writing: one id after the other from a model, alone, in batches, as text, or by beam
 search.
 
-A *model* here is a GPT, which is read through its KV cache, or any other callable from
-ids (B, T) to logits (B, T, V), such as a Bigram or an NGram, which is called on the
-last ids each time.
+A *model* here is a GPT (compiled or not), which is read through its KV cache, or any
+other callable from ids (B, T) to logits (B, T, V), such as a Bigram or an NGram, which
+is called on the last ids each time.
 
 A context that is full: a prompt keeps its last ``block_size`` ids. When a GPT has read
 ``block_size`` of them, it reads the last ``block_size // 2`` again into an empty cache,
@@ -18,12 +18,13 @@ import operator
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from llmlib.evaluation.models import Model, longest_read
+from llmlib.evaluation.models import Model, longest_read, unwrapped
 from llmlib.generation.context import Context, in_lockstep
 from llmlib.generation.sampling import UNCHANGED, Ids, Sampling
 from llmlib.generation.speculation import guess_and_check
@@ -54,6 +55,7 @@ def generate(
     model that is not a GPT, TypeError for ids and numbers that are not integers and a
     draft that is no model; all at the call.
     """
+    model, draft = unwrapped(model), unwrapped(draft)
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     context = Context(model, [_prompt(model, ids)])
     seeded = _seeded(sampling)
@@ -76,6 +78,7 @@ def generate_batch(
     Prompts of one length are read together, those of each other length by themselves.
     Raises as ``generate`` does.
     """
+    model = unwrapped(model)
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     seeded = _seeded(sampling)
     rows = [_prompt(model, ids) for ids in prompts]
@@ -111,7 +114,7 @@ def write(
     context. Raises as ``generate`` and ``tokenizer.encode`` do, and ValueError for an
     empty stop string.
     """
-    stops = stop_strings(stop)
+    model, stops = unwrapped(model), stop_strings(stop)
     ids = tokenizer.encode(prompt) or tokenizer.start_ids
     if isinstance(model, GPT) and len(ids) > model.block_size:
         warnings.warn(
@@ -133,6 +136,7 @@ def beam_search(
     equals, those of the better beam, then the lowest ids. One beam is greedy search.
     Raises as ``generate`` does.
     """
+    model = unwrapped(model)
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     _check_at_least("num_beams", num_beams, 1)
     prompt = _prompt(model, ids)
@@ -193,7 +197,7 @@ def _seeded(sampling: Sampling) -> Sampling:
 
 
 def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, Integral) or isinstance(value, bool):
         raise TypeError(f"{name} must be an int, not {value!r}")
     if value < least:
         raise ValueError(f"{name} must be at least {least}, not {value}")

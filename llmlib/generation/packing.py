@@ -108,7 +108,7 @@ class Int8Linear(nn.Module):
         # always a copy, since the kernel needs rows in one piece at aligned addresses
         rows = rows.to(torch.bfloat16, copy=True, memory_format=torch.contiguous_format)
         y = torch._weight_int8pack_mm(rows, self.weight, self.scale).type_as(x)
-        y = y.view(*x.shape[:-1], -1)
+        y = y.view(*x.shape[:-1], len(self.scale))
         return y if self.bias is None else y + self.bias
 
 

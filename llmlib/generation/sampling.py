@@ -31,8 +31,8 @@ _ALLOWED: dict[str, tuple[type, Callable[[Any], bool], str]] = {
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next id is chosen. The rules apply in this order, and None switches a
-    rule off:
+    """How the next id is chosen. The rules apply in this order, and None switches each
+    of the last three off:
 
     - ``repetition_penalty`` > 0: above 1, ids that are already in the text become less
       likely.

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from llmlib.evaluation.dependences import Place, mean_by_kind
-from llmlib.evaluation.models import device_of
+from llmlib.evaluation.models import device_of, evaluating
+from llmlib.generation.streams import whole_characters
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
@@ -45,7 +46,7 @@ def attention_of(
 
 def head_weights(model: GPT, ids: list[int]) -> Float[Tensor, "L H T T"]:
     """The weights of every head on T ids, at most the model's context; on the CPU."""
-    with observe(model) as seen, torch.no_grad():
+    with observe(model) as seen, evaluating(model):
         model(torch.tensor([ids], device=device_of(model)))
     layers = [seen[f"blocks.{i}.attention"][0] for i in range(model.config.n_layer)]
     return torch.stack(layers).cpu()
@@ -59,10 +60,13 @@ def source_shares(
 
     Places that lie beyond the model's context are left out.
     """
-    looks = _looks(model, tokenizer, places)
-    shares = [
-        (kind, weights[:, :, sources].sum(-1)) for kind, weights, sources in looks
-    ]
+    shares = []
+    for ids, found in _sources(model, tokenizer, places):
+        weights = head_weights(model, ids)
+        for kind, inside in found:
+            reader = len(inside) - 1
+            taken = weights[:, :, reader, : reader + 1]  # (L, H, T)
+            shares.append((kind, taken[:, :, inside].sum(-1)))
     return mean_by_kind(shares)
 
 
@@ -70,8 +74,14 @@ def uniform_shares(
     model: GPT, tokenizer: Tokenizer, places: Iterable[Place]
 ) -> dict[str, Float[Tensor, ""]]:
     """By kind, what ``source_shares`` would be for a head that looks at all alike."""
-    looks = _looks(model, tokenizer, places)
-    return mean_by_kind([(kind, sources.float().mean()) for kind, _, sources in looks])
+    stories = _sources(model, tokenizer, places)
+    return mean_by_kind(
+        [
+            (kind, inside.float().mean())
+            for _, found in stories
+            for kind, inside in found
+        ]
+    )
 
 
 def check_head(config: GPTConfig, layer: int, head: int) -> None:
@@ -110,20 +120,21 @@ def ablate_heads(model: GPT, heads: Sequence[tuple[int, int]]) -> Iterator[None]
         yield
 
 
-def _looks(
+def _sources(
     model: GPT, tokenizer: Tokenizer, places: Iterable[Place]
-) -> Iterator[tuple[str, Float[Tensor, "L H T"], Bool[Tensor, " T"]]]:
-    """For each place its kind, what each head looks at from the token before it, and
-    which of the tokens until there overlap its sources.
+) -> Iterator[tuple[list[int], list[tuple[str, Bool[Tensor, " T"]]]]]:
+    """For each story its ids, as many as the model reads, and for each of its places
+    the kind, and which of the tokens before the place overlap its sources.
     """
     stories = defaultdict(list)
     for story, place in places:
         stories[story].append(place)
     for story, found in stories.items():
         ids = (tokenizer.start_ids + tokenizer.encode(story))[: model.block_size]
-        pieces, weights = [tokenizer.decode([i]) for i in ids], head_weights(model, ids)
+        pieces = list(whole_characters(tokenizer, ids))
         ends = [*accumulate(map(len, pieces))]
         offset = len(tokenizer.decode(tokenizer.start_ids))
+        marked = []
         for place in found:
             reader = bisect(ends, place.start + offset) - 1
             if reader + 1 == len(pieces):
@@ -135,4 +146,5 @@ def _looks(
                 )
                 for piece, end in zip(pieces[: reader + 1], ends, strict=False)
             ]
-            yield place.kind, weights[:, :, reader, : reader + 1], torch.tensor(inside)
+            marked.append((place.kind, torch.tensor(inside)))
+        yield ids, marked

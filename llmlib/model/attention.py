@@ -116,10 +116,8 @@ class Attention(nn.Module):
         """What each position gathers. With a cache, x continues the positions whose
         keys and values it holds.
         """
-        heads, groups = (self.n_head, self.head_size), (self.n_kv_head, self.head_size)
-        q, k, v = self.project(x)
-        q = q.unflatten(-1, heads)  # (B, T, H, D)
-        k, v = k.unflatten(-1, groups), v.unflatten(-1, groups)
+        heads = (-1, self.head_size)
+        q, k, v = (t.unflatten(-1, heads) for t in self.project(x))  # (B, T, H, D)
         start = 0 if cache is None else cache.length
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)

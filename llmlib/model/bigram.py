@@ -7,15 +7,15 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from llmlib.text.ids import check_range
+from llmlib.text.ids import check_form, check_range
 
 
 class Bigram(nn.Module):
     """A V × V table of logits: row i says what follows token i. It starts at zero,
     where every token is as likely.
 
-    Raises ValueError unless vocab_size is positive, and at the call for ids outside the
-    vocabulary.
+    Raises ValueError unless vocab_size is positive, and at the call for ids of another
+    shape or outside the vocabulary, TypeError for ids that are no tensor of integers.
     """
 
     block_size = 1
@@ -29,6 +29,7 @@ class Bigram(nn.Module):
 
     def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
         """Logits for the token after each position."""
+        check_form(ids)
         if ids.numel():
             check_range("ids", *ids.aminmax(), self.vocab_size)
         return self.table[ids]

@@ -26,7 +26,7 @@ from llmlib.model.positions import (
     RotaryPositions,
     SinusoidalPositions,
 )
-from llmlib.text.ids import check_range
+from llmlib.text.ids import check_form, check_range
 
 
 class GPT(nn.Module):
@@ -92,7 +92,8 @@ class GPT(nn.Module):
             raise ValueError(
                 f"{start} + {length} positions do not fit into block_size={self.block_size}"
             )
-        if ids.device.type != "cpu" and not torch.compiler.is_compiling():
+        elsewhere = ids.device.type not in ("cpu", "meta") and ids.numel()
+        if elsewhere and not torch.compiler.is_compiling():
             # On a GPU an id outside the table kills the whole CUDA context: look first.
             self._check(ids)
         try:
@@ -111,15 +112,6 @@ class GPT(nn.Module):
     def _check(self, ids: Int[Tensor, "B T"]) -> None:
         low, high = torch.stack(ids.aminmax()).tolist()  # one wait for the device
         check_range("ids", low, high, self.vocab_size)
-
-
-def check_form(ids: Any) -> None:
-    """TypeError unless ids are a tensor of integers, ValueError unless it is (B, T)."""
-    if not isinstance(ids, Tensor) or ids.dtype not in (torch.int64, torch.int32):
-        kind = ids.dtype if isinstance(ids, Tensor) else type(ids).__name__
-        raise TypeError(f"ids must be a tensor of int64 or int32, got {kind}")
-    if ids.ndim != 2:
-        raise ValueError(f"ids must have the shape (B, T), got {tuple(ids.shape)}")
 
 
 def make_position_embedding(config: GPTConfig) -> nn.Module | None:

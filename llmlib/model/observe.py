@@ -9,6 +9,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
+from llmlib.evaluation.models import unwrapped
 from llmlib.model.attention import Attention
 
 
@@ -24,7 +25,7 @@ def observe(model: nn.Module) -> Iterator[dict[str, Tensor]]:
     seen: dict[str, Tensor] = {}
     parts = {
         name or "attention": part
-        for name, part in model.named_modules()
+        for name, part in unwrapped(model).named_modules()
         if isinstance(part, Attention)
     }
     before = {name: part.record for name, part in parts.items()}

@@ -17,7 +17,7 @@ class LearnedPositions(nn.Embedding):
 
     def forward(self, start: int, length: int) -> Float[Tensor, "T C"]:  # type: ignore[override]
         """The vectors of positions start … start + length - 1."""
-        return self.weight[start : start + length]
+        return self.weight.narrow(0, start, length)
 
 
 class SinusoidalPositions(nn.Module):
@@ -37,7 +37,7 @@ class SinusoidalPositions(nn.Module):
 
     def forward(self, start: int, length: int) -> Float[Tensor, "T C"]:
         """The vectors of positions start … start + length - 1."""
-        return self.waves[start : start + length]
+        return self.waves.narrow(0, start, length)
 
 
 class RotaryPositions(nn.Module):
@@ -74,11 +74,13 @@ class RotaryPositions(nn.Module):
         """x with the vector of each position turned; the first stands at position
         `start`.
         """
-        end = start + x.shape[1]
+        cos, sin = (
+            table.narrow(0, start, x.shape[1]) for table in (self.cos, self.sin)
+        )
         # A pair (a, b) becomes (a cos - b sin, b cos + a sin): every channel needs its own
         # number and its partner's, which stands half a vector away.
         partner = x.roll(x.shape[-1] // 2, dims=-1)
-        return x * self.cos[start:end] + partner * self.sin[start:end]
+        return x * cos + partner * sin
 
 
 def position_angles(

@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
+from llmlib.evaluation.models import unwrapped
 from llmlib.model.gpt import GPT
+from llmlib.text.files import write_files
 from llmlib.text.tokenizers import Tokenizer
-from llmlib.training.checkpoints import (
+from llmlib.training.saving import (
     MODEL_FILES,
     load_model,
     model_files,
     read_model,
     tensor_digest,
 )
-from llmlib.training.files import write_files
-from llmlib.training.weights import unwrapped
 
 EXPORT_VARIABLE = "LLMLIB_EXPORT"  # the environment variable of a build: a folder
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 
 import regex
 
+from llmlib.text.files import write_files
 from llmlib.text.ids import check_range
 
 UNKNOWN = "<unk>"
@@ -74,18 +75,11 @@ class Tokenizer(ABC):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file at `path`, or `tokenizer.json` in it if it is a folder.
 
-        The file gets its name only when it is whole.
+        The file gets its name only when it is whole. Raises CannotWriteError if there is
+        no room or no permission.
         """
         path = _file_path(path)
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-        try:
-            with open(partial, "wb") as file:
-                file.write(self.to_bytes())
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_files(path.parent, {path.name: self.to_bytes()})
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(vocab_size={self.vocab_size})"

@@ -1,216 +1,243 @@
-"""Models on disk: a folder of a config, a tokenizer and weights, checked when it is
-read.
+"""Trainings on disk: checkpoints from which one goes on as if it had never stopped.
+
+A checkpoint is one safetensors file, so that a pair of files can never be mixed. Its
+name tells the step and the beginning of the file's own SHA-256, so that any cut or
+changed bit is found: step-00000100-1f0c9b7de52a4438.safetensors.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Mapping
-from dataclasses import asdict
+import math
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import asdict, is_dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from reprlib import repr as shortened
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
-from llmlib.model.config import GPTConfig
-from llmlib.model.gpt import GPT
-from llmlib.text.tokenizers import Tokenizer, read_tokenizer
-from llmlib.training.files import DamagedFileError, read_json, read_tensors, write_files
-from llmlib.training.weights import check_fit, fill, stored, unwrapped, weights
+from llmlib.evaluation.models import unwrapped
+from llmlib.text.files import write_files
+from llmlib.training.files import DamagedFileError, hold_folder, read_json, read_tensors
+from llmlib.training.weights import check_fit, fill, weights
 
-PRETRAINED = ("stories", "shakespeare")
-MODEL_FILES = ("config.json", "tokenizer.json", "model.safetensors")
+if TYPE_CHECKING:
+    from llmlib.training.trainer import Trainer
+
+CHECKPOINT = re.compile(r"step-(\d{8,})-([0-9a-f]{16})\.safetensors")
+KEPT = 2
+PARTS = ("model", "best", "optimizer")  # what the names of tensors begin with
 
 
-def save_model(
-    model: nn.Module,
-    tokenizer: Tokenizer,
-    dir: str | Path,
-    dtype: torch.dtype = torch.float32,
-) -> None:
-    """Writes a GPT and its tokenizer into a folder: config.json, tokenizer.json,
-    model.safetensors. Raises as `model_files` does, and CannotWriteError if the folder
-    cannot be written.
+def checkpoints_in(folder: str | Path) -> list[Path]:
+    """The checkpoints of a folder, the newest last."""
+    found = [
+        path for path in Path(folder).glob("step-*") if CHECKPOINT.fullmatch(path.name)
+    ]
+    return sorted(found, key=step_of)
+
+
+def step_of(path: Path) -> int:
+    """The step in a checkpoint's name; ValueError if it is no such name."""
+    match = CHECKPOINT.fullmatch(path.name)
+    if not match:
+        raise ValueError(
+            f"{path} is not named as a checkpoint is: step-<number>-<digest>.safetensors"
+        )
+    return int(match[1])
+
+
+def write_checkpoint(
+    folder: Path, tensors: Mapping[str, Tensor], record: dict[str, Any], *, mine: bool
+) -> Path:
+    """Writes one checkpoint and keeps the one before it; older ones go, once the new
+    one is safe on disk, and so do those of later steps, from before a rewinding.
+
+    Unless the folder is the training's own (`mine`), ValueError protects what is there.
     """
-    write_files(Path(dir), model_files(model, tokenizer, dtype))
+    hold_folder(folder)
+    data = save(dict(tensors), {"llmlib": json.dumps(record)})
+    step, digest = record["step"], sha256(data).hexdigest()[:16]
+    path = folder / f"step-{step:08d}-{digest}.safetensors"
+    others = [other for other in checkpoints_in(folder) if other != path]
+    if others and not mine:
+        raise ValueError(
+            f"{others[-1]} is from another training: resume from it, or save into "
+            "another folder"
+        )
+    for leftover in folder.glob(".step-*.tmp"):  # of a process that died while writing
+        leftover.unlink()
+    write_files(folder, {path.name: data})
+    earlier = [other for other in others if step_of(other) < step]
+    for outdated in [other for other in others if other not in earlier[1 - KEPT :]]:
+        # The new one is there: an old one too many is no failure.
+        with suppress(OSError):
+            outdated.unlink()
+    return path
 
 
-def model_files(
-    model: nn.Module, tokenizer: Tokenizer, dtype: torch.dtype = torch.float32
-) -> dict[str, bytes]:
-    """What `save_model` writes, by the names of the files.
+def read_checkpoint(path: Path) -> tuple[Path, dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint, or the newest of a folder: its path, its tensors and the record
+    beside them.
 
-    The weights are stored as `dtype`; a tied head is left out. The safetensors file
-    carries the config and the SHA-256 of the other two and of its own tensors, so that
-    a mixed or damaged set is never loaded.
-
-    Raises TypeError for another model than a GPT, ValueError if the tokenizer's
-    vocabulary is not the model's, for weights that its config does not describe, as
-    those of a packed model, for weights that are not finite, in the model or as
-    `dtype`, and for a dtype that is not floating point.
+    Raises ValueError if there is none, and DamagedFileError if it is not what was
+    written; the sentence names the newest whole one before it.
     """
-    gpt = unwrapped(model)
-    if not isinstance(gpt, GPT):
-        raise TypeError(f"save_model takes a GPT, got {type(gpt).__name__}")
-    check_vocabulary(gpt.config, tokenizer)
-    config = asdict(gpt.config)
+    if path.is_dir():
+        found = checkpoints_in(path)
+        if not found:
+            raise ValueError(f"no checkpoint in {path}")
+        path = found[-1]
     try:
-        described = weights(outline(config, "its config"))
-        check_fit(described, weights(gpt), "what is to be saved")
-    except ValueError as error:  # it could not be loaded again
-        raise ValueError(
-            f"{error} by its config; of a packed model, save the one it was made from"
-        ) from None
-    if not dtype.is_floating_point:
-        raise ValueError(f"dtype must be a floating point one, got {dtype}")
-    tensors = save(stored(weights(gpt), dtype))
-    files = {
-        "config.json": (json.dumps(config, indent=2) + "\n").encode(),
-        "tokenizer.json": tokenizer.to_bytes(),
-    }
-    metadata = {name: sha256(data).hexdigest() for name, data in files.items()}
-    metadata |= {"format": "pt", "config": json.dumps(config)}
-    metadata["model.safetensors"] = tensor_digest(tensors)
-    return files | {"model.safetensors": with_metadata(tensors, metadata)}
-
-
-def load_model(dir_or_name: str | Path) -> tuple[GPT, Tokenizer]:
-    """The model and tokenizer that save_model wrote into a folder, or one of the
-    shipped models, "stories" and "shakespeare" (a folder of such a name is
-    "./stories"). Float32, eval mode, CPU.
-
-    Raises ValueError, naming the file and both values, for an unknown name, a file that
-    is missing or damaged, files that do not belong together, and weights that do not
-    fit the config.
-    """
-    folder = model_folder(dir_or_name)
-    for name in MODEL_FILES:
-        if not (folder / name).is_file():
-            raise ValueError(f"there is no {name} in {folder}")
-    files = {name: (folder / name).read_bytes() for name in MODEL_FILES}
-    return read_model(files, folder)
-
-
-def read_model(files: Mapping[str, bytes], folder: Path) -> tuple[GPT, Tokenizer]:
-    """The model and tokenizer of the three files, given their bytes; errors say that
-    they are from the folder. Raises as `load_model` does.
-    """
-    origin = folder / "model.safetensors"
-    tensors, metadata = read_tensors(files["model.safetensors"], origin)
-    values = read_json(files["config.json"], folder / "config.json")
-    check_same_config(values, metadata, origin)
-    check_depth(values, len(tensors), origin)
-    check_fit(weights(outline(values, folder / "config.json")), tensors, origin)
-    tokenizer = read_tokenizer(files["tokenizer.json"], folder / "tokenizer.json")
-    config = GPTConfig(**values)
-    check_vocabulary(config, tokenizer)
-    check_digests(files, metadata, folder)
-    with torch.random.fork_rng(devices=[]):  # its first weights are drawn for nothing
-        model = GPT(config)
-    fill(model, tensors)
-    return model.eval(), tokenizer
-
-
-def model_folder(dir_or_name: str | Path) -> Path:
-    """Where a model lies: the shipped one of that name, or the folder itself."""
-    if dir_or_name in PRETRAINED:
-        return Path(__file__).parents[1] / "pretrained" / dir_or_name
-    if not Path(dir_or_name).is_dir():
-        shipped = Path(dir_or_name).name.lower()
-        if shipped in PRETRAINED:  # asked for as a Path, in capitals, or in a folder
-            raise ValueError(
-                f"there is no folder {dir_or_name}; "
-                f"the shipped model is load_model({shipped!r})"
+        return path, *_read(path)
+    except DamagedFileError as error:
+        earlier = _whole_before(path)
+        advice = "there is no whole one before it"
+        if earlier is not None:
+            advice = (
+                f"the newest whole one before it is {earlier}: delete the damaged file, "
+                "and that one is taken"
             )
-        names = ", ".join(repr(name) for name in PRETRAINED)
-        raise ValueError(
-            f"unknown model {str(dir_or_name)!r}; allowed: {names}, or a folder of save_model"
+        raise DamagedFileError(f"{error}; {advice}") from None
+
+
+def _whole_before(path: Path) -> Path | None:
+    for earlier in reversed(checkpoints_in(path.parent)):
+        if step_of(earlier) < step_of(path):
+            with suppress(DamagedFileError):
+                _read(earlier)
+                return earlier
+    return None
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    step_of(path)
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}")
+    data = path.read_bytes()
+    digest = sha256(data).hexdigest()[:16]
+    if digest != path.stem.rpartition("-")[2]:
+        raise DamagedFileError(
+            f"{path} is damaged: its SHA-256 begins with {digest}, not as its name says"
         )
-    return Path(dir_or_name)
-
-
-def check_same_config(
-    values: dict[str, Any], metadata: dict[str, str], origin: Path
-) -> None:
-    """ValueError, naming both values, unless config.json says what the weights were
-    saved with.
-    """
-    if "config" not in metadata:
-        raise DamagedFileError(f"{origin} is not from save_model: it names no config")
-    saved = read_json(metadata["config"].encode(), origin)
-    for key in values | saved:
-        if values.get(key) != saved.get(key):
-            raise ValueError(
-                f"config.json says {key} = {values.get(key)!r}, "
-                f"{origin} was saved with {saved.get(key)!r}"
-            )
-
-
-def check_depth(values: dict[str, Any], n_tensors: int, origin: Path) -> None:
-    """ValueError, naming both, for more blocks than tensors: even an outline of them
-    would take minutes.
-    """
-    n_layer = values.get("n_layer")
-    if isinstance(n_layer, int) and n_layer > n_tensors:
-        raise ValueError(
-            f"{origin} has {n_tensors} tensors, too few for n_layer = {n_layer}"
-        )
-
-
-def check_digests(
-    files: Mapping[str, bytes], metadata: dict[str, str], folder: Path
-) -> None:
-    """DamagedFileError naming the file, unless all are as they were saved together."""
-    found = {name: sha256(data).hexdigest() for name, data in files.items()}
-    found["model.safetensors"] = tensor_digest(files["model.safetensors"])
-    for name, digest in found.items():
-        if metadata.get(name) != digest:
+    tensors, metadata = read_tensors(data, path)
+    record = read_json(metadata.get("llmlib", "").encode(), path)
+    _check_record(record, path)
+    for name in tensors:
+        if name.partition(".")[0] not in PARTS:
             raise DamagedFileError(
-                f"{name} in {folder} is damaged or from another save: its SHA-256 is "
-                f"{digest}, model.safetensors names {metadata.get(name)}"
+                f"{path} is no checkpoint of a training: it has a tensor {name}"
             )
+    return tensors, record
 
 
-def outline(values: dict[str, Any], origin: object) -> GPT:
-    """The model that a config describes, without memory for its weights: a wrong config
-    cannot claim more than the weights on disk have. ValueError names the origin.
+def _check_record(record: dict[str, Any], path: Path) -> None:
+    """DamagedFileError unless the values are of the kinds that `state` gives."""
+    match record:
+        case {
+            "step": int(step),
+            "identity": dict(),
+            "best": None | {"step": int(), "val_loss": float()},
+        } if step >= 0:
+            return
+    raise DamagedFileError(
+        f"{path} is no checkpoint of a training: its record is {shortened(record)}"
+    )
+
+
+def state(trainer: Trainer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """All that a training needs to go on: tensors (weights, the best weights, what the
+    optimizers remember) and a record that fits into JSON.
     """
-    try:
-        with torch.device("meta"):
-            return GPT(GPTConfig(**values))
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise ValueError(f"{origin} is no model's config: {error}") from None
+    tensors = {f"model.{name}": t for name, t in weights(trainer.model).items()}
+    tensors |= {f"best.{name}": t for name, t in trainer.best_weights.items()}
+    for name, p, optimizer in slots(trainer):
+        memory = optimizer.state[p].items()
+        tensors |= {f"optimizer.{name}.{key}": t for key, t in memory}
+    best = None
+    if trainer.best_step is not None:
+        best = {"step": trainer.best_step, "val_loss": trainer.best_val_loss}
+    record = {
+        "step": trainer.step,
+        "best": best,
+        "identity": identity(trainer),
+    }
+    return tensors, record
 
 
-def check_vocabulary(config: GPTConfig, tokenizer: Tokenizer) -> None:
-    """ValueError, naming both, unless model and tokenizer have vocabularies of one
-    size.
+def restore(
+    trainer: Trainer,
+    tensors: Mapping[str, Tensor],
+    record: dict[str, Any],
+    origin: Path,
+) -> None:
+    """Puts a training back to a `state`. ValueError, with nothing changed, if it is
+    another training's.
     """
-    if tokenizer.vocab_size != config.vocab_size:
-        raise ValueError(
-            f"the tokenizer has a vocabulary of {tokenizer.vocab_size}, "
-            f"the model one of {config.vocab_size}"
-        )
+    ours, theirs = identity(trainer), record["identity"]
+    for key in ours | theirs:
+        if ours.get(key) != theirs.get(key):
+            raise ValueError(
+                f"{origin} was written with {key} = {theirs.get(key)!r}, "
+                f"this training has {ours.get(key)!r}"
+            )
+    parts: dict[str, dict[str, Tensor]] = {part: {} for part in PARTS}
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        parts[part][rest] = tensor
+    check_fit(weights(trainer.model), parts["model"], origin)
+    if record["best"] is not None:
+        check_fit(weights(trainer.model), parts["best"], origin)
+    fill(trainer.model, parts["model"])
+    memory = defaultdict[str, dict[str, Tensor]](dict)  # by parameter
+    for name, tensor in parts["optimizer"].items():
+        parameter, _, key = name.rpartition(".")
+        memory[parameter][key] = tensor
+    for name, p, optimizer in slots(trainer):
+        optimizer.state[p] = {key: t.to(p.device) for key, t in memory[name].items()}
+    trainer.step = record["step"]
+    trainer.best_weights = {
+        n: t.to(trainer.config.device) for n, t in parts["best"].items()
+    }
+    best = record["best"] or {"step": None, "val_loss": math.inf}
+    trainer.best_step, trainer.best_val_loss = best["step"], best["val_loss"]
 
 
-def with_metadata(data: bytes, metadata: dict[str, str]) -> bytes:
-    """A safetensors file without metadata, given it. The library would write it in an
-    order of chance, here the same model gives the same bytes.
+def slots(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, Optimizer]]:
+    """Every parameter that learns, with its name and its optimizer."""
+    model = unwrapped(trainer.model)
+    names = {p: name.replace("_orig_mod.", "") for name, p in model.named_parameters()}
+    for optimizer in trainer.optimizers:
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                yield names[p], p, optimizer
 
-    The format: the header's length in 8 bytes, the header in JSON, padded with spaces
-    to a multiple of 8, the tensors.
+
+def identity(trainer: Trainer) -> dict[str, Any]:
+    """All that a resumed training must share with the one that was saved; where and how
+    it is computed, `device` and `compile`, are not among it.
     """
-    end = 8 + int.from_bytes(data[:8], "little")
-    header = {"__metadata__": metadata} | json.loads(data[8:end])
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text + data[end:]
-
-
-def tensor_digest(data: bytes) -> str:
-    """The SHA-256 of the tensors in a safetensors file: of all that comes after its
-    header.
-    """
-    header = int.from_bytes(data[:8], "little")
-    return sha256(memoryview(data)[8 + header :]).hexdigest()
+    model = unwrapped(trainer.model)
+    config = getattr(model, "config", None)
+    values = {"vocab_size": model.vocab_size}
+    if is_dataclass(config) and not isinstance(config, type):
+        values = asdict(config)
+    same: dict[str, Any] = {"model": type(model).__name__}
+    same |= {f"model.{key}": value for key, value in values.items()}
+    same |= {
+        key: value
+        for key, value in asdict(trainer.config).items()
+        if key not in ("device", "compile")
+    }
+    same["start_ids"] = trainer.start_ids
+    for name, ids in (("train_ids", trainer.train_ids), ("val_ids", trainer.val_ids)):
+        digest = sha256(ids.numpy().tobytes()).hexdigest()
+        same[name] = f"{len(ids)} ids, SHA-256 {digest}"
+    return same

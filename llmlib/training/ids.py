@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from llmlib.evaluation.models import unwrapped
 from llmlib.text.ids import check_range
 
 
@@ -20,5 +21,5 @@ def checked_ids(
     if row.is_floating_point() or row.is_complex() or row.dtype == torch.bool:
         raise TypeError(f"{name} must be integers, got {row.dtype}")
     row = row.long().contiguous()  # before the check: uint16, say, has no aminmax
-    check_range(name, *row.aminmax(), model.vocab_size)
+    check_range(name, *row.aminmax(), unwrapped(model).vocab_size)
     return row

@@ -82,10 +82,14 @@ class Muon(Optimizer):
         polynomials: Sequence[Quintic] = POLAR_EXPRESS,
         dtype: torch.dtype = torch.bfloat16,
     ) -> None:
-        super().__init__(
-            params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay}
-        )
-        self.polynomials, self.dtype = polynomials, dtype
+        defaults: dict[str, Any] = {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "polynomials": polynomials,
+            "dtype": dtype,
+        }
+        super().__init__(params, defaults)
         for group in self.param_groups:
             for name, end in {"lr": inf, "weight_decay": inf, "momentum": 1}.items():
                 if not 0 <= group[name] < end:
@@ -113,14 +117,12 @@ class Muon(Optimizer):
                 if p.grad is not None:
                     by_shape[p.shape].append(p)
             for matrices in by_shape.values():
-                self._move(
-                    matrices, group["lr"], group["momentum"], group["weight_decay"]
-                )
+                self._move(matrices, group)
         return loss
 
-    def _move(
-        self, matrices: list[Tensor], lr: float, momentum: float, weight_decay: float
-    ) -> None:
+    def _move(self, matrices: list[Tensor], group: dict[str, Any]) -> None:
+        """Moves matrices of one shape by the settings of their group."""
+        lr, momentum = group["lr"], group["momentum"]
         for p in matrices:
             if not self.state[p]:
                 self.state[p]["momentum"] = torch.zeros_like(p)
@@ -129,11 +131,11 @@ class Muon(Optimizer):
         torch._foreach_lerp_(averages, gradients, 1 - momentum)
         ahead = torch._foreach_lerp(gradients, averages, momentum)
         rows, columns = matrices[0].shape
-        batch = torch.stack([matrix.to(self.dtype) for matrix in ahead])
-        directions = orthogonalize(batch, self.polynomials)
+        batch = torch.stack([matrix.to(group["dtype"]) for matrix in ahead])
+        directions = orthogonalize(batch, group["polynomials"])
         for p, direction in zip(matrices, directions, strict=True):
-            if weight_decay:
-                p.mul_(1 - lr * weight_decay)
+            if group["weight_decay"]:
+                p.mul_(1 - lr * group["weight_decay"])
             p.add_(direction, alpha=-lr * max(1, rows / columns) ** 0.5)
 
 

@@ -12,10 +12,11 @@ class StepLog:
     """What one step did.
 
     `step` counts from 1. `loss` is the mean over the step's batch before the weights
-    moved, `val_loss` the mean over all validation ids after they did, where it was
-    measured; both in nats a token. `learning_rate` is the step's, `grad_norm` the
-    gradient's length before clipping, `tokens` the ids predicted in the step, `seconds`
-    its time, validation apart.
+    moved, `val_loss` the mean over all validation ids after they did (with start_ids,
+    over the first block_size of each document), where it was measured; both in nats a
+    token. `learning_rate` is the step's, `grad_norm` the gradient's length before
+    clipping, `tokens` the ids predicted in the step, `seconds` its time, validation
+    apart.
     """
 
     step: int

@@ -14,8 +14,9 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from llmlib.evaluation.metrics import mean_loss, mean_loss_at, next_token_loss
+from llmlib.evaluation.models import unwrapped
 from llmlib.text.batches import batch_at, document_starts
-from llmlib.training import resuming
+from llmlib.training import checkpoints
 from llmlib.training.config import TrainConfig
 from llmlib.training.ids import checked_ids
 from llmlib.training.memory import keep_freed_memory
@@ -23,6 +24,7 @@ from llmlib.training.optimizers import build_optimizers, clip_gradient, step_at
 from llmlib.training.schedules import multiplier
 from llmlib.training.steps import StepLog, TrainingDivergedError
 from llmlib.training.weights import (
+    check_buffers,
     fill,
     hand_down_weights,
     hand_up_gradients,
@@ -49,8 +51,9 @@ class Trainer:
     weights of the best validation loss so far are kept aside: `best_step`,
     `best_val_loss`, `restore_best()`.
 
-    A step that Ctrl-C interrupts is made again by the next `next`; if it was moving the
-    weights already, `next` and `save` raise RuntimeError until `resume`.
+    A step that Ctrl-C interrupts is made again by the next `next`, and so is a
+    validation; if it was moving the weights already, `next` and `save` raise
+    RuntimeError until `resume`.
 
     Raises ValueError for ids outside the vocabulary, ids too few for one context, a
     context that the model does not read and a model without parameters to train;
@@ -73,7 +76,7 @@ class Trainer:
             )
         config = config.resolved()
         keep_freed_memory()
-        self.block_size: int = config.block_size or model.block_size  # type: ignore[assignment]
+        self.block_size: int = config.block_size or unwrapped(model).block_size
         self.config = replace(config, block_size=self.block_size)
         self.train_ids = checked_ids("train_ids", train_ids, model, self.block_size + 1)
         self.val_ids = checked_ids("val_ids", val_ids, model, 2)
@@ -89,6 +92,8 @@ class Trainer:
         with torch.no_grad():
             model(self.train_ids[None, : self.block_size].to(config.device))
         bfloat16 = config.precision == "bfloat16"
+        if bfloat16:
+            check_buffers(model)
         self._worker = deepcopy(model).to(torch.bfloat16) if bfloat16 else model
         self._forward = torch.compile(self._worker) if config.compile else self._worker
         self.optimizers = build_optimizers(model, config)
@@ -97,16 +102,28 @@ class Trainer:
         self.best_val_loss = math.inf
         self.best_weights: dict[str, Tensor] = {}
         self._halfway = False  # through moving the weights
-        self._folder: Path | None = None  # where this training has its checkpoints
+        self._made: StepLog | None = None  # the step whose validation is still to come
+        self._folders: set[Path] = set()  # where this training has its checkpoints
 
     def __iter__(self) -> "Trainer":
         return self
 
     def __next__(self) -> StepLog:
-        config, started = self.config, time.perf_counter()
         self._check_whole()
-        if self.step >= config.max_iters:
-            raise StopIteration
+        if self._made is None:  # else its validation was interrupted
+            if self.step >= self.config.max_iters:
+                raise StopIteration
+            self._made = self._make_step()
+        log = self._made
+        last = log.step == self.config.max_iters
+        if last or log.step % self.config.eval_interval == 0:
+            log = replace(log, val_loss=self._validate())
+        self._made = None
+        return log
+
+    def _make_step(self) -> StepLog:
+        """Moves the weights once; the log has no validation loss yet."""
+        config, started = self.config, time.perf_counter()
         loss = self._differentiate()
         norm = clip_gradient(self.model, config.grad_clip)
         if not math.isfinite(loss) or not math.isfinite(norm):
@@ -119,16 +136,14 @@ class Trainer:
         self._halfway = True
         step_at(factor, self.optimizers)
         self.step, self._halfway = self.step + 1, False
-        seconds = time.perf_counter() - started
-        due = self.step % config.eval_interval == 0 or self.step == config.max_iters
         return StepLog(
             step=self.step,
             loss=loss,
-            val_loss=self._validate() if due else None,
+            val_loss=None,
             learning_rate=factor * config.learning_rate,
             grad_norm=norm,
             tokens=self.tokens_per_step,
-            seconds=seconds,
+            seconds=time.perf_counter() - started,
         )
 
     def _differentiate(self) -> float:
@@ -170,8 +185,8 @@ class Trainer:
             )
 
     def _validate(self) -> float:
-        """The loss over all validation ids; if it is the best so far, the weights are
-        kept.
+        """The loss over all validation ids, with start_ids over the first block_size of
+        each document; if it is the best so far, the weights are kept.
         """
         model, ids, block_size = self.model, self.val_ids, self.block_size
         if self.val_starts is None:
@@ -179,12 +194,14 @@ class Trainer:
         else:
             val_loss = mean_loss_at(model, ids, self.val_starts, block_size)
         if not math.isfinite(val_loss):
+            self._made = None  # it would not be finite the next time either
             raise TrainingDivergedError(
                 f"after step {self.step} the validation loss is {val_loss}"
             )
         if val_loss < self.best_val_loss:
+            kept = {n: t.clone() for n, t in weights(self.model).items()}
             self.best_step, self.best_val_loss = self.step, val_loss
-            self.best_weights = {n: t.clone() for n, t in weights(self.model).items()}
+            self.best_weights = kept
         return val_loss
 
     def restore_best(self) -> None:
@@ -220,9 +237,9 @@ class Trainer:
         """
         self._check_whole()
         folder = Path(dir)
-        mine = self._folder == folder.resolve()
-        path = resuming.write_checkpoint(folder, *resuming.state(self), mine=mine)
-        self._folder = folder.resolve()
+        mine = folder.resolve() in self._folders
+        path = checkpoints.write_checkpoint(folder, *checkpoints.state(self), mine=mine)
+        self._folders.add(folder.resolve())
         return path
 
     def resume(self, dir: str | Path) -> "Trainer":
@@ -233,8 +250,8 @@ class Trainer:
         model, config, data or precision (`device` and `compile` may differ). Nothing is
         changed then.
         """
-        path, tensors, record = resuming.read_checkpoint(Path(dir))
-        resuming.restore(self, tensors, record, path)
-        self._halfway = False
-        self._folder = path.parent.resolve()
+        path, tensors, record = checkpoints.read_checkpoint(Path(dir))
+        checkpoints.restore(self, tensors, record, path)
+        self._halfway, self._made = False, None
+        self._folders.add(path.parent.resolve())
         return self

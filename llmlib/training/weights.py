@@ -1,21 +1,11 @@
 """The weights of a model by name: taken out, compared, put back."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DataParallel, DistributedDataParallel
 
-
-def unwrapped(model: nn.Module) -> Any:
-    """The model itself, out of what torch.compile and distributed training wrap
-    around it.
-    """
-    inner: Any = getattr(model, "_orig_mod", None)
-    if isinstance(model, DataParallel | DistributedDataParallel):
-        inner = model.module
-    return model if inner is None else unwrapped(inner)
+from llmlib.evaluation.models import unwrapped
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -76,6 +66,19 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """
     for name, tensor in weights(model).items():
         tensor.copy_(tensors[name])
+
+
+def check_buffers(model: nn.Module) -> None:
+    """ValueError for a model that saves more than its parameters: a twin hands up
+    gradients, and what else it learns, such as running means, would be lost.
+    """
+    parameters = {p.data_ptr() for p in model.parameters()}
+    for name, tensor in weights(model).items():
+        if tensor.data_ptr() not in parameters:
+            raise ValueError(
+                f"{name} is no parameter and would not be trained in bfloat16: "
+                'take precision="float32"'
+            )
 
 
 @torch.no_grad()

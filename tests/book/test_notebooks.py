@@ -46,7 +46,7 @@ def redefinitions(notebook):
                 names.add(node.name)
             elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
                 names.add(node.id)
-    return sorted(names & set(llmlib.__all__))
+    return sorted(names & set(dir(llmlib)))
 
 
 def crowds(notebook):
@@ -112,7 +112,7 @@ def shown(notebook):
 def public_parts():
     """The public functions and classes of the storeys that the book builds, by storey."""
     storeys = ("text", "evaluation", "model", "training", "generation")
-    for name in llmlib.__all__:
+    for name in dir(llmlib):
         module = getattr(getattr(llmlib, name), "__module__", "").split(".")
         if module[0] == "llmlib" and module[1] in storeys:
             yield name, module[1]

@@ -30,9 +30,9 @@ from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import load_model
+from llmlib.training.checkpoints import read_checkpoint
 from llmlib.training.progress import read_log
-from llmlib.training.resuming import read_checkpoint
+from llmlib.training.saving import load_model
 
 STORY = "One day a hen sat by the lake.\nIt was cold, and the hen was glad.\n\n"
 TINY = ["--n-layer=1", "--n-head=1", "--n-embd=16", "--block-size=16", "--batch-size=2"]

@@ -53,3 +53,14 @@ def test_impossible_tokens_cost_infinitely_many_nats():
     logits = torch.tensor([[0.0, float("-inf")]])
     assert mean_cross_entropy(logits, torch.tensor([1])).item() == float("inf")
     assert mean_cross_entropy(logits, torch.tensor([0])).item() == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "nats"),
+    [(torch.float32, [86, 88, 100, 102, 200]), (torch.float64, [700, 744, 900])],
+)
+def test_the_unlikeliest_tokens_cost_what_they_do_without_a_gradient(dtype, nats):
+    for distance in nats:
+        logits = torch.tensor([[0.0, -distance]], dtype=dtype, requires_grad=True)
+        loss = mean_cross_entropy(logits, torch.tensor([1]))
+        assert loss.item() == pytest.approx(distance, rel=1e-6)

@@ -4,6 +4,7 @@ import itertools
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -447,3 +448,29 @@ def test_no_nan_is_written():
         model.norm.weight[0] = math.nan
     with pytest.raises(ValueError, match="finite"):
         next(generate(model, [1], 1, GREEDY))
+
+
+def test_numbers_may_be_numpys(unchecked):
+    model = random_model()
+    expected = list(generate(model, [1, 2], 3, GREEDY))
+    assert list(generate(model, np.array([1, 2]), np.int64(3), GREEDY)) == expected
+    assert beam_search(model, [1, 2], np.int64(3), np.int64(1)) == expected
+
+
+@pytest.mark.parametrize(
+    "wrap", [lambda model: torch.compile(model, backend="eager"), torch.nn.DataParallel]
+)
+def test_a_wrapped_model_writes_as_the_model_itself(wrap, recwarn):
+    """Past the end of its context, too, and with a draft."""
+    model, sampling = random_model(), Sampling(seed=1)
+    wrapped = wrap(model)
+    expected = list(generate(model, [1, 2], 30, sampling))
+    assert list(generate(wrapped, [1, 2], 30, sampling)) == expected
+    assert list(generate(wrapped, [1, 2], 30, sampling, draft=wrapped)) == expected
+    assert generate_batch(wrapped, [[1, 2]], 30, sampling) == [expected]
+    assert beam_search(wrapped, [1, 2], 9, 2) == beam_search(model, [1, 2], 9, 2)
+    with pytest.raises(ValueError, match="allowed are 0 to 12"):
+        generate(wrapped, [13], 3)
+    letters = CharTokenizer.train("abcdefghijklm")
+    with pytest.warns(UserWarning, match="reads the last 8 only"):
+        list(write(wrapped, letters, "abcdefghij", 1))

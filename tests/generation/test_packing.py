@@ -20,7 +20,7 @@ from llmlib.model.cache import KVCache
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
-from llmlib.training.checkpoints import load_model
+from llmlib.training.saving import load_model
 
 GREEDY = Sampling(temperature=0)
 GPT2 = GPTConfig(
@@ -65,6 +65,13 @@ def read_in_parts(model, ids):
     cache = KVCache(model, len(ids))
     parts = [ids[:, :5], *ids[:, 5:].split(1, dim=1)]
     return torch.cat([model(part, cache) for part in parts], dim=1)
+
+
+@pytest.mark.parametrize("weights", ["float32", "int8"])
+@pytest.mark.parametrize("shape", [(0, 5), (2, 0)])
+def test_nothing_to_read_is_no_mistake(weights, shape):
+    logits = packed(random_model(GPT2), weights)(torch.zeros(shape).long())
+    assert logits.shape == (*shape, 23)
 
 
 @pytest.mark.usefixtures("halving")

@@ -23,10 +23,10 @@ from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import load_model, save_model
 from llmlib.training.config import TrainConfig
 from llmlib.training.optimizers import Muon
 from llmlib.training.recipes import fast_recipe, plain_recipe
+from llmlib.training.saving import load_model, save_model
 from llmlib.training.trainer import Trainer
 
 pytestmark = pytest.mark.gpu

@@ -12,7 +12,8 @@ from llmlib.inside.heads import (
 )
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
-from llmlib.text.stories import StoryGrammar
+from llmlib.text.bpe import BPETokenizer
+from llmlib.text.stories import Dependence, StoryGrammar
 from llmlib.text.tokenizers import CharTokenizer
 
 RULES = """
@@ -100,3 +101,28 @@ def test_heads_that_are_not_there_are_refused(head):
         ablate_heads(make_model(), [head]),
     ):
         pass
+
+
+def test_letters_of_several_tokens_move_no_place():
+    """A byte-level tokenizer spells é with two tokens, neither of which is a letter."""
+    tokenizer = BPETokenizer.train("é", 256)
+    story = "café – oh! Ann sat. So Ann"
+    first, second = story.index("Ann"), story.rindex("Ann")
+    place = Dependence("name", second, len(story), ("Ann",), ((first, first + 3),))
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(256, block_size=64, n_layer=1, n_head=2, n_embd=8)).eval()
+    before = len(story[:second].encode()) + 2  # the start is two line breaks
+    share = uniform_shares(model, tokenizer, [(story, place)])["name"].item()
+    assert share == pytest.approx(3 / before)
+    pieces, weights = attention_of(model, tokenizer, story[:second])
+    start = len(story[:first].encode()) + 2
+    assert "".join(pieces[start : start + 3]) == "Ann"
+    found = source_shares(model, tokenizer, [(story, place)])["name"]
+    assert_close(found, weights[:, :, -1, start : start + 3].sum(-1))
+
+
+def test_heads_are_looked_at_without_dropout():
+    model = make_model(dropout=0.5).train()
+    once, again = (attention_of(model, TOKENIZER, "Ann lived")[1] for _ in range(2))
+    assert torch.equal(once, again)
+    assert model.training

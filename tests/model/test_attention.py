@@ -17,7 +17,11 @@ from llmlib.model.attention import (
     strided,
 )
 from llmlib.model.observe import observe
-from llmlib.model.positions import RotaryPositions
+from llmlib.model.positions import (
+    LearnedPositions,
+    RotaryPositions,
+    SinusoidalPositions,
+)
 
 LENGTH = 12
 
@@ -157,3 +161,16 @@ def test_rotary_depends_on_the_distance_alone():
     near = (turn(q, 5) * turn(k, 2)).sum()
     far = (turn(q, 45) * turn(k, 42)).sum()
     assert math.isclose(near, far, abs_tol=1e-5)
+
+
+def test_positions_beyond_the_table_are_refused():
+    """Where one row was left, it served for all positions."""
+    x = torch.randn(1, 3, 1, 4)
+    for positions in (RotaryPositions(1, 4), RotaryPositions(8, 4)):
+        last = positions.cos.shape[0] - 1
+        assert positions(x[:, :1], last).shape == (1, 1, 1, 4)
+        with pytest.raises(RuntimeError, match="exceeds dimension size"):
+            positions(x, last)
+    for table in (LearnedPositions(8, 4), SinusoidalPositions(8, 4)):
+        with pytest.raises(RuntimeError, match="exceeds dimension size"):
+            table(7, 3)

@@ -452,3 +452,26 @@ def test_feed_forward_layers_are_their_formulas():
     assert_close(gated(x), hidden @ gated.down_proj.weight.T)
     with pytest.raises(ValueError, match="'tanh'; allowed: gelu"):
         MLP(12, activation="tanh")
+
+
+@pytest.mark.parametrize("shape", [(2, 5), (0, 5), (2, 0)])
+def test_a_model_without_memory_has_shapes(shape):
+    with torch.device("meta"):
+        logits = GPT(SMALL)(torch.zeros(shape, dtype=torch.int64))
+    assert logits.shape == (*shape, 50)
+
+
+@pytest.mark.parametrize("dtype", [torch.bool, torch.uint8, torch.float32])
+def test_a_bigram_takes_ids_and_no_mask(unchecked, dtype):
+    with pytest.raises(TypeError, match="ids must be a tensor of int64 or int32"):
+        Bigram(3)(torch.ones(3, 3, dtype=dtype))
+
+
+def test_a_compiled_model_is_observed_as_itself():
+    model, ids = random_model(SMALL), torch.randint(50, (1, 6))
+    with observe(model) as expected, torch.no_grad():
+        model(ids)
+    with observe(torch.compile(model, backend="eager")) as seen, torch.no_grad():
+        model(ids)
+    assert seen.keys() == expected.keys()
+    assert all(torch.equal(seen[name], expected[name]) for name in seen)

@@ -2,6 +2,8 @@
 moves at which rate.
 """
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import nn
@@ -49,6 +51,16 @@ def test_muon_moves_as_torch_muon(momentum, weight_decay):
         moved = (b - start).norm()
         assert moved > 0.1
         assert (a - b).norm() < 0.02 * moved  # both compute in bfloat16
+
+
+def test_a_copy_of_muon_moves_alike():
+    parameters = matrices()
+    muon = Muon(parameters, polynomials=NEWTON_SCHULZ, dtype=torch.float32)
+    steps(muon, parameters)
+    copied, copy = deepcopy((parameters, muon))
+    steps(muon, parameters)
+    steps(copy, copied)
+    assert all(map(torch.equal, parameters, copied))
 
 
 @pytest.mark.parametrize("shape", [(3, 16, 40), (3, 40, 16)], ids=["wide", "tall"])

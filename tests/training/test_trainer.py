@@ -222,6 +222,39 @@ def test_an_interrupted_step_is_made_again(make_trainer, monkeypatch, precision)
     assert numbers([*logs, *trainer]) == expected
 
 
+@pytest.mark.parametrize("max_iters", [3, 8])
+def test_an_interrupted_validation_is_made_again(make_trainer, monkeypatch, max_iters):
+    expected = make_trainer(max_iters=max_iters)
+    logs = numbers(expected)
+    trainer = make_trainer(max_iters=max_iters)
+    found = [next(trainer), next(trainer)]
+    with monkeypatch.context() as patched:
+        press_after(patched, trainer_module, "mean_loss", 1)
+        with pytest.raises(KeyboardInterrupt):
+            next(trainer)
+    assert numbers([*found, *trainer]) == logs
+    assert trainer.best_step == expected.best_step
+
+
+def test_weights_that_could_not_be_kept_are_not_the_best(
+    make_trainer, monkeypatch, tmp_path
+):
+    expected = make_trainer()
+    logs = numbers(expected)
+    trainer = make_trainer()
+    found = [next(trainer), next(trainer)]
+    with monkeypatch.context() as patched:
+        press_after(patched, trainer_module, "weights", 1)
+        with pytest.raises(KeyboardInterrupt):
+            next(trainer)
+    assert trainer.best_step is None
+    make_trainer().resume(trainer.save(tmp_path))
+    assert numbers([*found, *trainer]) == logs
+    trainer.restore_best()
+    expected.restore_best()
+    assert same_weights(trainer.model, expected.model)
+
+
 def test_half_a_step_is_never_gone_on_from(make_trainer, monkeypatch, tmp_path):
     changes = {"optimizer": "muon", "model": {"tie_word_embeddings": False}}
     expected = numbers(make_trainer(**changes))
@@ -272,6 +305,44 @@ def test_takes_ids_of_16_bits(make_trainer, ids):
     assert numbers(Trainer(model, row[:300], row[300:], config)) == expected
     with pytest.raises(ValueError, match="train_ids run from 0 to 65535"):
         Trainer(model, np.array([0] * 8 + [65535], dtype=np.uint16), ids, config)
+
+
+def test_a_parallel_model_is_trained_as_the_model_itself(make_trainer, ids):
+    plain = make_trainer()
+    model = torch.nn.DataParallel(make_trainer().model)
+    parallel = Trainer(model, ids[:300], ids[300:], plain.config)
+    assert numbers(parallel) == numbers(plain)
+    assert mean_loss(model, torch.tensor(ids)) == mean_loss(
+        plain.model, torch.tensor(ids)
+    )
+
+
+class Averaging(torch.nn.Module):
+    """A model of somebody's own, with a running mean beside its parameters."""
+
+    block_size, vocab_size = 8, 11
+
+    def __init__(self):
+        super().__init__()
+        self.table = torch.nn.Embedding(11, 11)
+        self.register_buffer("running_mean", torch.zeros(11))
+
+    def forward(self, ids):
+        logits = self.table(ids)
+        if self.training:
+            self.running_mean.lerp_(logits.detach().mean((0, 1)), 0.1)
+        return logits - self.running_mean
+
+
+def test_what_is_no_parameter_is_trained_in_float32_alone(ids):
+    settings = {"device": "cpu", "max_iters": 3, "warmup_iters": 0, "eval_interval": 3}
+    trainer = Trainer(
+        Averaging(), ids, ids, TrainConfig(precision="float32", **settings)
+    )
+    list(trainer)
+    assert trainer.model.running_mean.any()
+    with pytest.raises(ValueError, match=r'running_mean .* take precision="float32"'):
+        Trainer(Averaging(), ids, ids, TrainConfig(precision="bfloat16", **settings))
 
 
 def test_refuses_a_model_that_cannot_learn(make_trainer, ids):

@@ -1,5 +1,5 @@
 """Trains with frequent saves, kills that training at random moments, resumes it, and
-compares its end with an uninterrupted training's. Run by test_resuming.py:
+compares its end with an uninterrupted training's. Run by test_checkpoints.py:
 
     python train_and_kill.py FOLDER KILLS
 
@@ -20,9 +20,9 @@ import torch
 
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
+from llmlib.training.checkpoints import checkpoints_in, read_checkpoint
 from llmlib.training.config import TrainConfig
 from llmlib.training.progress import log_to, read_log
-from llmlib.training.resuming import checkpoints_in, read_checkpoint
 from llmlib.training.trainer import Trainer
 
 STEPS = 40

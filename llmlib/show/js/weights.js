@@ -4,7 +4,7 @@
 
 import { checkConfig } from "./config.js";
 
-const MAX_HEADER = 2 ** 20; // bytes: some 8,000 tensors, as in llmlib
+const MAX_HEADER = 2 ** 22; // bytes: some 30,000 tensors, as in llmlib
 
 /** The shape of every tensor that a model of this config is made of, by name. */
 export function tensorShapes(config) {

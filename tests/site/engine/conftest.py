@@ -13,7 +13,7 @@ import torch
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import save_model
+from llmlib.training.saving import save_model
 
 LETTERS = CharTokenizer.train("\n abcdefghijklmnopqrstuvwxyz.,'!?\"")
 SHAPE = {"vocab_size": LETTERS.vocab_size, "block_size": 24, "n_layer": 2}

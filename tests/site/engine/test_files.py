@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from llmlib.text.tokenizers import CharTokenizer
-from llmlib.training.checkpoints import load_model
+from llmlib.training.saving import load_model
 
 
 def damaged(change: str, data: bytes) -> bytes:
@@ -24,7 +24,7 @@ def damaged(change: str, data: bytes) -> bytes:
         "half": data[: len(data) // 2],
         "cut in the header": data[:100],
         "huge header": b"\xff" * 8 + data[8:],
-        "long header": struct.pack("<Q", 2**20 + 1) + data[8:] + bytes(2**20),
+        "long header": struct.pack("<Q", 2**22 + 1) + data[8:] + bytes(2**22),
         "no json": data[:8] + b"x" * length + rest,
         "an array": struct.pack("<Q", 2) + b"[]",
         "html": b"<!DOCTYPE html><title>404</title>" * 9,

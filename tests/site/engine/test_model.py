@@ -6,7 +6,7 @@ from torch import Tensor
 from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.text.stories import StoryGrammar
-from llmlib.training.checkpoints import load_model, model_folder
+from llmlib.training.saving import load_model, model_folder
 
 
 def check_close(found: list, expected: Tensor) -> None:

@@ -15,7 +15,7 @@ from llmlib.text.tokenizers import (
     WordTokenizer,
     load_tokenizer,
 )
-from llmlib.training.checkpoints import load_model
+from llmlib.training.saving import load_model
 
 ALPHABETS = [
     "abc XYZ'stveldm \n\t",

@@ -11,7 +11,7 @@ from llmlib.generation import sampling as py
 from llmlib.generation.decoding import generate, write
 from llmlib.generation.sampling import Sampling
 from llmlib.model.gpt import GPT
-from llmlib.training.checkpoints import load_model, model_folder
+from llmlib.training.saving import load_model, model_folder
 
 SAMPLINGS = [
     Sampling(seed=0),
