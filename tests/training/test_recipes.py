@@ -1,6 +1,6 @@
 """The recipes are what they say, and the fast one is."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -18,6 +18,54 @@ def test_sizes():
     for recipe in (plain_recipe, fast_recipe):
         model, _ = recipe(65)
         assert 790_000 < n_weights(model) < 810_000
+
+
+def chosen(recipe, *names):
+    both = asdict(recipe[1]) | asdict(recipe[0])
+    return {name: both[name] for name in names}
+
+
+def test_the_plain_recipe_is_nanogpts():
+    """config/train_shakespeare_char.py, with what its readme changes for a CPU."""
+    expected = {
+        "block_size": 64,
+        "n_layer": 4,
+        "n_head": 4,
+        "n_embd": 128,
+        "dropout": 0.0,
+        "bias": False,
+        "tie_word_embeddings": True,
+        "batch_size": 12,
+        "max_iters": 2000,
+        "learning_rate": 1e-3,
+        "min_lr": 1e-4,
+        "beta1": 0.9,
+        "beta2": 0.99,
+        "weight_decay": 0.1,
+        "grad_clip": 1.0,
+    }
+    recipe = plain_recipe(65)
+    assert chosen(recipe, *expected) == expected
+    assert recipe[1].warmup_steps == 100
+
+
+def test_the_fast_recipe_is_the_one_that_was_measured():
+    """Whoever changes it measures benchmarks/results anew, and reads the chapters."""
+    expected = {
+        "block_size": 64,
+        "rope_theta": 1000.0,
+        "smear": 3,
+        "batch_size": 16,
+        "learning_rate": 0.03,
+        "momentum": 0.8,
+        "embedding_lr": 0.02,
+        "head_lr": 0.01,
+        "vector_lr": 0.1,
+        "cooldown": 0.6,
+        "grad_clip": 0.0,
+        "weight_decay": 0.0,
+    }
+    assert chosen(fast_recipe(65), *expected) == expected
 
 
 def test_keywords_reach_the_configs():
