@@ -56,8 +56,9 @@ class Trainer:
     RuntimeError until `resume`.
 
     Raises ValueError for ids outside the vocabulary, ids too few for one context, a
-    context that the model does not read and a model without parameters to train;
-    TypeError for ids that are not integers. A step raises TrainingDivergedError, naming
+    context that the model does not read, a model without parameters to train and, in
+    bfloat16, one that saves more than parameters; TypeError for ids that are not
+    integers. A step raises TrainingDivergedError, naming
     itself, where its loss or gradient is not finite, before it moves the weights, or
     where the validation loss is not, after it has moved them.
     """
@@ -102,7 +103,9 @@ class Trainer:
         self.best_val_loss = math.inf
         self.best_weights: dict[str, Tensor] = {}
         self._halfway = False  # through moving the weights
-        self._made: StepLog | None = None  # the step whose validation is still to come
+        self._pending: StepLog | None = (
+            None  # the step whose validation is still to come
+        )
         self._folders: set[Path] = set()  # where this training has its checkpoints
 
     def __iter__(self) -> "Trainer":
@@ -110,15 +113,15 @@ class Trainer:
 
     def __next__(self) -> StepLog:
         self._check_whole()
-        if self._made is None:  # else its validation was interrupted
+        if self._pending is None:  # else its validation was interrupted
             if self.step >= self.config.max_iters:
                 raise StopIteration
-            self._made = self._make_step()
-        log = self._made
+            self._pending = self._make_step()
+        log = self._pending
         last = log.step == self.config.max_iters
         if last or log.step % self.config.eval_interval == 0:
             log = replace(log, val_loss=self._validate())
-        self._made = None
+        self._pending = None
         return log
 
     def _make_step(self) -> StepLog:
@@ -194,7 +197,7 @@ class Trainer:
         else:
             val_loss = mean_loss_at(model, ids, self.val_starts, block_size)
         if not math.isfinite(val_loss):
-            self._made = None  # it would not be finite the next time either
+            self._pending = None  # it would not be finite the next time either
             raise TrainingDivergedError(
                 f"after step {self.step} the validation loss is {val_loss}"
             )
@@ -252,6 +255,6 @@ class Trainer:
         """
         path, tensors, record = checkpoints.read_checkpoint(Path(dir))
         checkpoints.restore(self, tensors, record, path)
-        self._halfway, self._made = False, None
+        self._halfway, self._pending = False, None
         self._folders.add(path.parent.resolve())
         return self
