@@ -1,16 +1,19 @@
 """The Sphinx extension: outputs that follow the code, and buttons that follow the repository."""
 
 import re
+from textwrap import fill
 
 import nbformat
 import pytest
+from docutils import nodes
+from docutils.utils import new_document
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from pybtex.database import parse_string
 
 from web.bibliography import AuthorYear, bare
 from web.corrections import correct
 from web.execution import code_digest, page_digest
-from web.outputs import join_streams
+from web.outputs import join_streams, unfill_prose, unfilled
 from web.repository import web_address
 
 
@@ -103,6 +106,28 @@ def test_streams_are_joined_each_with_its_own_and_results_stay_where_they_are():
     joined = join_streams(outputs)
     assert [o.get("text", "") for o in joined] == ["3%\n", "w\n", ""]
     assert outputs[1].text == "1%\r2"  # kept in the cache as it came
+
+
+@pytest.mark.parametrize("width", [30, 40, 76])
+def test_a_filled_text_is_unfilled(width):
+    story = "Otto the timid mole hid when somebody knocked, and so did his sister. " * 4
+    printed = (
+        f"3 of 4 {width}\n  12 %\n\n{fill(story, width)}\n\n{fill(story, width)}\n"
+    )
+    expected = f"3 of 4 {width}\n  12 %\n\n{story.strip()}\n\n{story.strip()}\n"
+    assert unfilled(printed) == expected
+
+
+def test_only_cells_of_prose_are_unfilled():
+    text = fill("a word or two " * 9, 30)
+    page = new_document("page")
+    for tag in ("tag_prose", "tag_other"):
+        output = nodes.literal_block(text, text, classes=["output", "stream"])
+        page += nodes.container("", output, classes=["cell", tag])
+    unfill_prose(None, page)
+    prose, other = page.findall(nodes.literal_block)
+    assert prose.astext() == prose.rawsource == ("a word or two " * 9).strip()
+    assert other.astext() == text
 
 
 def test_entries_are_labelled_as_the_text_cites_them():
