@@ -1,4 +1,5 @@
-"""The last recipe of the speedrun with one thing changed: the loss it then comes to.
+"""The last recipe of the speedrun, warmed up as `benchmarks.training` does for the first of
+its losses, with one thing changed: the loss it then comes to.
 
     python -m benchmarks.variants [--quick]
 

@@ -10,6 +10,7 @@ with longer tokens a model also sees further back, as it does in practice. Takes
 five minutes on one core.
 """
 
+import argparse
 import time
 from typing import Any
 
@@ -174,6 +175,7 @@ def measure_sizes() -> dict[str, Any]:
 
 def main() -> None:
     """Measures both and writes the results."""
+    argparse.ArgumentParser(description=__doc__).parse_args()  # there are no options
     record = {"machine": describe(), "gpt2": measure_gpt2(), "sizes": measure_sizes()}
     write_results("vocabulary", record)
 

@@ -7,9 +7,9 @@ from typing import Any
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-# A part of a file's name or of an inline script, and what only pages that use it contain.
 HERE = Path(__file__).resolve().parent
 NEVER = r"(?!)"
+# A part of a file's name or of an inline script, and what only pages that use it contain.
 USES = {
     r"thebe": NEVER,  # would ask unpkg.com for a kernel that the pages do not have
     r"widget-state\+json": NEVER,  # for a widget manager; ours come as HTML, see widgets.py

@@ -17,6 +17,7 @@ from sphinx.config import Config
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSERS = (".js", ".css")
+SHOWN = ("model.js", "sampling.js")  # scripts of which a chapter shows the source
 
 
 def setup(app: Sphinx) -> None:
@@ -32,9 +33,12 @@ def setup(app: Sphinx) -> None:
 
 def code_digest(root: Path) -> str:
     """A hash of everything beside its own cells that a chapter's outputs depend on."""
-    package = [f for f in (root / "llmlib").rglob("*") if f.suffix not in BROWSERS]
-    results = (root / "benchmarks" / "results").rglob("*.json")  # pages draw from them
-    return digest(root, [*package, *results, root / "constraints.txt"])
+    files = (root / "llmlib").rglob("*")
+    package = [f for f in files if f.suffix not in BROWSERS or f.name in SHOWN]
+    # Pages draw from its results, and train with its recipes.
+    measured = [*(root / "benchmarks").glob("*.py")]
+    measured += (root / "benchmarks" / "results").rglob("*.json")
+    return digest(root, [*package, *measured, root / "constraints.txt"])
 
 
 def page_digest(root: Path) -> str:

@@ -18,8 +18,8 @@ from web.pages import written
 
 logger = logging.getLogger(__name__)
 WIDGET = re.compile(r'class="llmlib-widget"')
-# The folders that a widget's values name, a model's or a tokenizer's; or its own attribute.
-FOLDER = re.compile(r'(?:"(?:model_name|folder)":\s*|data-model=)"([\w.-]+)"')
+# The folders that a widget's values name, a model's or a tokenizer's.
+FOLDER = re.compile(r'"(?:model_name|folder)":\s*"([\w.-]+)"')
 
 
 def setup(app: Sphinx) -> None:

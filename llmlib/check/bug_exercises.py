@@ -83,7 +83,7 @@ WINDOWS = Check(
 
 MEAN_OF_PIECES = Check(
     "the loss of all pieces",
-    right=lambda losses, counts: (losses * counts).sum() / counts.sum(),
+    right=lambda losses, counts: ((losses * counts).sum() / counts.sum()).item(),
     cases=lambda: [
         (torch.tensor([2.0, 5.0, 1.0]), torch.tensor([10, 2, 30])),
         (torch.tensor([3.0, 4.0]), torch.tensor([8, 8])),
@@ -125,7 +125,7 @@ def tables() -> list[tuple[Any, ...]]:
     seen = torch.ones(5, 5).triu() * 0.7
     little = seen.clone()
     little[3, 2] = 0.002
-    little[4, 3] = 0.9
+    little[4, 0] = 0.9  # the first by columns, not by rows
     return [(seen,), (little,), (torch.ones(4, 4),)]
 
 

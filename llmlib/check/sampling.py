@@ -91,7 +91,12 @@ MIN_P = Check(
 TOP_P = Check(
     "top-p",
     right=lambda p, top: normalised(keep_top_p(p, top)),
-    cases=lambda: [(torch.tensor(P), 0.6), (torch.tensor(Q), 0.5)],
+    cases=lambda: [
+        (torch.tensor(P), 0.6),
+        (torch.tensor(Q), 0.5),
+        (torch.tensor(R), 0.5),  # one token has it all
+        (torch.tensor(R), 0.8),  # two alike, and one of them is enough
+    ],
     mistakes=[
         ("What is left does not sum to one.", keep_top_p),
         (

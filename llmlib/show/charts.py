@@ -108,11 +108,13 @@ class LossCurve(Live):
         if others := told.keys() - lines.keys():
             raise ValueError(f"samples of {sorted(others)}, curves of {sorted(lines)}")
         unit = unit or default_unit(curves)
+        floor = None if floor is None else float(floor)
+        levels = {name: float(y) for name, y in (baselines or {}).items()}
         picture = plot_losses(
             lines,
             alt=_describe(lines, unit),
             floor=floor,
-            baselines=baselines,
+            baselines=levels,
             x=x,
             unit=unit,
             scale=scale,
@@ -127,8 +129,11 @@ class LossCurve(Live):
             title=title,
             curves=[{"name": name, "points": points} for name, points in lines.items()],
             floor=floor,
-            baselines=dict(baselines or {}),
-            samples={name: [list(s) for s in texts] for name, texts in told.items()},
+            baselines=levels,
+            samples={
+                name: [[float(step), text] for step, text in texts]
+                for name, texts in told.items()
+            },
             scale=scale,
             x=x,
             unit=unit,

@@ -120,8 +120,9 @@ class TintedText:
 
     def to_html(self) -> str:
         """The pieces as one paragraph, and under it what the depth of the ink means."""
+        what = html.escape(self.what)
         words = "".join(
-            f'<span style="{self._ink(bits)}" title="{bits:.2f} {self.what}">{_show(piece)}</span>'
+            f'<span style="{self._ink(bits)}" title="{bits:.2f} {what}">{_show(piece)}</span>'
             for piece, bits in zip(self.pieces, self.bits, strict=True)
         )
         marks = [0, self.most / 4, self.most / 2, self.most * 3 / 4, self.most]
@@ -138,7 +139,7 @@ class TintedText:
         )
 
     def _caption(self) -> str:
-        return "surprisal in bits" if self.what == "bits" else self.what
+        return "surprisal in bits" if self.what == "bits" else html.escape(self.what)
 
     def _ink(self, bits: float) -> str:
         depth = 100 * min(max(bits, 0.0), self.most) / self.most

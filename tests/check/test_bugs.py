@@ -85,6 +85,8 @@ def test_what_is_right_passes_every_test():
     learn, held_out = museum.split(ROWS)
     assert_apart(learn, held_out, length=8)
     assert_above_floor(1.0, 1.0)
+    with pytest.raises(AssertionError, match="a loss of nan"):
+        assert_above_floor(float("nan"), 1.0)
 
 
 @pytest.mark.parametrize("config", RIGHT.values(), ids=RIGHT)
@@ -293,3 +295,25 @@ def test_the_museum_trains():
     logs = list(museum.train(museum.Parts(), FAST, rows, steps=20, batch_size=8))
     assert [step for step, _, _ in logs] == [10, 20]
     assert logs[1][1] < logs[0][1] < 4
+
+
+@pytest.mark.parametrize("value", [0.0, float("nan")])
+def test_an_attention_is_held_at_its_first_position_too(value):
+    right = attend_of(museum.Attention)
+
+    def broken(q, k, v):
+        made = right(q, k, v).clone()
+        made[:, :, 0] = value
+        return made
+
+    with pytest.raises(AssertionError, match="this is not softmax"):
+        assert_attention(broken)
+
+
+def test_a_step_that_computes_no_gradient_moves_nothing():
+    def idle(model, optimizer, inputs, targets):
+        optimizer.step()
+        return 1.0
+
+    with pytest.raises(AssertionError, match="of the weights"):
+        assert_weights_move(idle, built(), *BATCH, rate=1e-3)

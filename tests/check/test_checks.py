@@ -96,3 +96,45 @@ def test_other_kinds_of_numbers_are_as_good(made_of):
 def test_infinities_that_are_wanted_hide_no_distance():
     wanted = torch.tensor([float("-inf"), 1.0])
     assert difference(torch.tensor([float("-inf"), 3.0]), wanted).endswith("up to 2.")
+
+
+def kept(p, keep):
+    p = p * keep
+    return p / p.sum()
+
+
+def with_one_too_many(p, top):
+    order = p.argsort(descending=True)
+    reached = p[order].cumsum(0) - p[order] <= top
+    return kept(p, torch.zeros(len(p)).index_put((order,), reached.float()))
+
+
+def with_all_that_are_alike(p, top):
+    order = p.argsort(descending=True)
+    least = p[order][p[order].cumsum(0) - p[order] < top].min()
+    return kept(p, p >= least)
+
+
+def by_columns(moved):
+    leaks = moved.tril(-1).T.nonzero().tolist()
+    return leaks[0] if leaks else None
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("top-p", with_one_too_many),
+        ("top-p", with_all_that_are_alike),
+        ("who sees the future", by_columns),
+    ],
+)
+def test_wrong_answers_that_were_once_accepted_are_refused(name, answer):
+    assert diagnosis(name, answer) is not None
+
+
+def test_a_loss_may_be_a_number():
+    def whole(losses, counts):
+        pairs = zip(losses.tolist(), counts.tolist(), strict=True)
+        return sum(loss * n for loss, n in pairs) / sum(counts.tolist())
+
+    assert diagnosis("the loss of all pieces", whole) is None

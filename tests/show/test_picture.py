@@ -258,3 +258,9 @@ def test_only_a_tinted_text_with_more_than_full_ink_says_or_more():
 def test_a_tinted_text_has_one_surprisal_a_piece():
     with pytest.raises(ValueError, match="not 1 surprisals for 2 pieces"):
         TintedText(("a", "b"), (1.0,), "two letters", 8)
+
+
+def test_what_bits_are_called_is_text_and_no_html():
+    evil = '"><img src=x onerror=alert(1)>'
+    shown = TintedText(("a",), (1.0,), "a", 8.0, evil).to_html()
+    assert "<img" not in shown

@@ -435,3 +435,19 @@ def test_importing_llmlib_does_not_import_anywidget():
 def test_bytes_of_a_bpe_tokenizer_are_stored_readably():
     stored = stored_text(TokenizerExplorer({"b": BPETokenizer.train("aa", 257)}, "é"))
     assert r"\xc3 | \xa9" in stored
+
+
+def test_a_loss_curve_takes_numbers_of_any_kind():
+    widget = LossCurve(
+        {"a": [(0, 3.0), (10, 1.0)]},
+        floor=np.float32(0.5),
+        baselines={"counted": torch.tensor(2.0)},
+        samples={"a": [(np.int64(10), "so")]},
+    )
+    assert json.loads(
+        json.dumps(widget.get_state(["floor", "baselines", "samples"]))
+    ) == {
+        "floor": 0.5,
+        "baselines": {"counted": 2.0},
+        "samples": {"a": [[10, "so"]]},
+    }

@@ -567,6 +567,40 @@ def test_the_attention_explorer_reads_the_readers_text(show, model, tokenizer):
     expect(page.get_by_role("img", name="Layer 1, head 0")).to_be_visible()
 
 
+def test_the_attention_explorer_reads_another_text_of_the_same_length(
+    show, model, tokenizer
+):
+    page = show(AttentionExplorer(model, tokenizer, "the cat sat"))
+    expect(page.get_by_role("status")).to_contain_text("“t” looks at")
+    page.get_by_label("text", exact=True).fill("the dog ran")
+    expect(page.get_by_role("status")).to_contain_text("“n” looks at")
+    shades = """spans => spans.map(s => s.style.getPropertyValue("--shade"))"""
+    assert all(page.locator(".attention .token").evaluate_all(shades))
+
+
+def test_of_a_long_text_the_first_tokens_are_read(show):
+    words = WordTokenizer.train("one two three")
+    shape = {"block_size": 64, "n_layer": 1, "n_head": 1, "n_embd": 8}
+    model = GPT(GPTConfig(vocab_size=words.vocab_size, **shape)).eval()
+    page = show(AttentionExplorer(model, words, "one zebra two " * 20))
+    tokens = page.locator(".attention .token")
+    expect(page.get_by_role("status")).to_contain_text("the first 48 tokens are read")
+    expect(tokens).to_have_count(len(words.start_ids) + 48)
+
+
+def test_what_is_wrong_with_a_prompt_is_said_again(show, model, tokenizer):
+    page = show(playground(model, tokenizer, max_new_tokens=5))
+    status = page.get_by_role("status").first
+    expect(status).to_contain_text("5 tokens, written on")
+    page.get_by_label("prompt").fill("One é day")
+    expect(status).to_contain_text('"é"')
+    tokens = page.locator(".playground .tokens").first
+    tokens.focus()
+    tokens.press("ArrowRight")
+    tokens.press("Escape")
+    expect(status).to_contain_text('"é"')
+
+
 def test_the_attention_explorer_follows_the_playground(show, model, tokenizer):
     explorer = AttentionExplorer(model, tokenizer, "the cat")
     page = show(playground(model, tokenizer, max_new_tokens=5), explorer)

@@ -12,9 +12,11 @@ from pybtex.database import parse_string
 
 from web.bibliography import AuthorYear, bare
 from web.corrections import correct
-from web.execution import code_digest, page_digest
+from web.execution import ROOT, SHOWN, code_digest, page_digest
 from web.outputs import join_streams, unfill_prose, unfilled
 from web.repository import web_address
+
+BOOK = ROOT / "book"
 
 
 def test_digest_changes_with_the_package_and_the_pins(tmp_path):
@@ -32,7 +34,7 @@ def test_digest_changes_with_the_package_and_the_pins(tmp_path):
 
 
 def test_a_script_for_browsers_changes_pages_but_no_output(tmp_path):
-    script = tmp_path / "llmlib" / "show" / "js" / "model.js"
+    script = tmp_path / "llmlib" / "show" / "js" / "dom.js"
     script.parent.mkdir(parents=True)
     script.write_text("let x = 1;")
     (tmp_path / "constraints.txt").write_text("torch==2.13.0")
@@ -40,6 +42,22 @@ def test_a_script_for_browsers_changes_pages_but_no_output(tmp_path):
     script.write_text("let x = 2;")
     assert code_digest(tmp_path) == before[0]
     assert page_digest(tmp_path) != before[1]
+
+
+def test_what_a_chapter_shows_or_runs_beside_the_package_changes_outputs(tmp_path):
+    chapters = "".join(path.read_text("utf-8") for path in BOOK.rglob("*.ipynb"))
+    assert set(re.findall(r"\\\"(\w+\.js)\b", chapters)) == set(SHOWN)
+    (tmp_path / "constraints.txt").write_text("torch==2.13.0")
+    digests = [code_digest(tmp_path)]
+    for name in (
+        *(f"llmlib/show/js/{name}" for name in SHOWN),
+        "benchmarks/village.py",
+    ):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("one")
+        digests.append(code_digest(tmp_path))
+    assert len(set(digests)) == len(digests)
 
 
 @pytest.mark.parametrize(

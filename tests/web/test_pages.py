@@ -199,7 +199,11 @@ def test_icons_of_the_theme_are_a_font_of_some_kilobytes(book):
     ("text", "complaint"),
     [
         (r"A formula: $\frac{1$", "KaTeX cannot read a formula"),
-        ('<div class="llmlib-widget" data-model="gone-0123"></div>', "gone-0123"),
+        (
+            '<div class="llmlib-widget"><script type="application/json">'
+            '{"model_name": "gone-0123"}</script></div>',
+            "gone-0123",
+        ),
     ],
 )
 def test_what_a_page_lacks_fails_the_build(build, tmp_path, text, complaint):

@@ -13,6 +13,8 @@ const WAIT = 150; // ms without a key before the text is read again
 const MOST_TOKENS = 48; // more would be too small to see
 const TOP = 3;
 
+const askForText = () => document.dispatchEvent(new CustomEvent("llmlib:ask-text"));
+
 export function render({ model, el }) {
   return show(new AttentionExplorer(model), el);
 }
@@ -42,7 +44,9 @@ class AttentionExplorer {
       },
     });
     this.input.value = model.get("text");
-    this.follow = html("input", { type: "checkbox", id: newId(), checked: true });
+    this.follow = html("input", {
+      type: "checkbox", id: newId(), checked: true, onchange: askForText,
+    });
     this.following = html("p", { class: "follow", hidden: true }, this.follow,
       html("label", { for: this.follow.id }, "follow the text of the Playground on this page"));
     this.leaveOut = new LeaveOut(this.input, () => this.read());
@@ -65,7 +69,7 @@ class AttentionExplorer {
     this.reader = await openModel(source);
     document.addEventListener("llmlib:text", this.#hear);
     await this.read();
-    document.dispatchEvent(new CustomEvent("llmlib:ask-text"));
+    askForText();
   }
 
   close() {
@@ -85,13 +89,15 @@ class AttentionExplorer {
 
   /** Runs the model over the text, and shows what its heads do there. */
   async read() {
+    if (!this.reader) return; // which reads as soon as it is there
     const turn = ++this.turn;
     try {
-      const text = await this.#shortened(this.input.value);
-      const seen = await this.reader.attention(text);
+      const seen = await this.reader.attention(this.input.value, MOST_TOKENS);
       if (turn !== this.turn) return;
+      this.rest = seen.more ? `; of the text, the first ${MOST_TOKENS} tokens are read` : "";
       this.leaveOut.hide();
       this.seen = seen;
+      this.tokens.select(-1); // so that choosing the last one is a change
       this.tokens.cut(0);
       seen.ids.forEach((id, i) => {
         this.tokens.set(i, { id, text: seen.pieces[i].replaceAll("\n", "⏎") }, () => {});
@@ -103,14 +109,6 @@ class AttentionExplorer {
       this.status.textContent = sentence(error);
       await this.leaveOut.offer(this.reader);
     }
-  }
-
-  /** The longest beginning of the text that is not too many tokens. */
-  async #shortened(text) {
-    const { pieces } = await this.reader.encode(text);
-    const long = pieces.length > MOST_TOKENS;
-    this.rest = long ? `; of the text, the first ${MOST_TOKENS} tokens are read` : "";
-    return long ? pieces.slice(0, MOST_TOKENS).join("") : text;
   }
 
   /** Shades each token by what the chosen head takes from it at token `i`. */

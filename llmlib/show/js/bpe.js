@@ -81,8 +81,8 @@ export class BPETokenizer {
   cut(text) {
     const lone = LONE_SURROGATE.exec(text);
     if (lone) {
-      const place = `at offset ${lone.index}`;
-      throw new Error(`The text has half a character ${place}, a lone surrogate.`);
+      const offset = Array.from(text.slice(0, lone.index)).length;
+      throw new Error(`The text has half a character at offset ${offset}, a lone surrogate.`);
     }
     const parts = this.specialPattern ? text.split(this.specialPattern) : [text];
     return parts.flatMap((part, i) => {

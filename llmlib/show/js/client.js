@@ -48,18 +48,20 @@ class Reader {
     this.#stopWriting();
   }
 
-  /** The likeliest tokens after a prompt, [{id, piece, p, q}]: the model's own probability,
-   * and what the sampling makes of it. */
+  /** The likeliest tokens after a prompt, [{id, text, piece, p, q}]: what each would add to
+   * it, the model's own probability, and what the sampling makes of it. Null if anything else
+   * wanted the model before. */
   next({ prompt, sampling, count }) {
     this.#stopWriting();
     return this.#ask("next", { prompt, sampling, count });
   }
 
-  /** What each head looks at in a text after the tokenizer's start: {ids, pieces, layers,
-   * heads, length, weights}, the weights a Float32Array [layer][head][query][key]. */
-  attention(text) {
+  /** What each head looks at in the first `count` tokens of a text after the tokenizer's
+   * start: {ids, pieces, layers, heads, length, weights, more}, the weights a Float32Array
+   * [layer][head][query][key]; and whether the text has more tokens. */
+  attention(text, count) {
     this.#stopWriting();
-    return this.#ask("attention", { text });
+    return this.#ask("attention", { text, count });
   }
 
   /** A text as tokens: {ids, pieces}. */

@@ -67,20 +67,14 @@ export function slider({ label, stops, value, show = String, oninput }) {
   const shown = html("span", { class: "value", "aria-hidden": "true" });
   const element = html("div", { class: "slider" },
     html("label", { for: input.id }, label), shown, input);
+  const chosen = () => values[Number(input.value)];
   const update = () => {
-    shown.textContent = show(element.value);
+    shown.textContent = show(chosen());
     input.setAttribute("aria-valuetext", shown.textContent);
   };
-  Object.defineProperty(element, "value", {
-    get: () => values[Number(input.value)],
-    set: (next) => {
-      input.value = values.indexOf(next);
-      update();
-    },
-  });
   input.addEventListener("input", () => {
     update();
-    oninput(element.value);
+    oninput(chosen());
   });
   update();
   return element;

@@ -1,7 +1,7 @@
 // Tokens as points in the plane of their first two principal components; the nearest
 // neighbours of one of them, in all channels, on hover or by keys.
 
-import { arrowKey, html, newId, percent, prefersStillness, svg } from "./dom.js";
+import { arrowKey, html, newId, percent, svg } from "./dom.js";
 import { spread } from "./plot.js";
 import { show, titleOf } from "./view.js";
 
@@ -19,6 +19,8 @@ const SPOTS = [
   { x: 0, y: 11, anchor: "middle", share: 0.5 },
 ];
 
+const HINT = "Point at a token, or choose one with the arrow keys, for its neighbours.";
+
 export function render({ model, el }) {
   return show(new EmbeddingMap(model), el);
 }
@@ -29,8 +31,7 @@ class EmbeddingMap {
     this.stages = model.get("stages");
     this.stage = this.stages.at(-1);
     this.chosen = -1;
-    this.status = html("p", { id: newId(), class: "status", role: "status" },
-      "Point at a token, or choose one with the arrow keys, for its neighbours.");
+    this.status = html("p", { id: newId(), class: "status", role: "status" }, HINT);
     this.plot = svg("svg", {
       tabindex: 0, role: "group", "aria-label": "Map of tokens: the arrow keys choose one",
       "aria-describedby": this.status.id,
@@ -118,7 +119,10 @@ class EmbeddingMap {
   choose(i) {
     this.chosen = i;
     this.#mark();
-    if (i < 0) return;
+    if (i < 0) {
+      this.status.textContent = HINT;
+      return;
+    }
     const near = this.stage.neighbours[i]
       .map(([j, cosine]) => `${this.labels[j]} ${cosine.toFixed(2)}`).join(", ");
     this.status.textContent = `Nearest to ${this.labels[i]}, by cosine: ${near}`;
@@ -138,7 +142,6 @@ class EmbeddingMap {
       const [x2, y2] = this.places[j];
       return svg("line", { x1, y1, x2, y2 });
     }));
-    this.plot.classList.toggle("still", prefersStillness());
   }
 
   /** Writes these labels apart from each other, and all others where they have room. */

@@ -79,10 +79,13 @@ function surprisal(logits, id) {
 }
 
 /** Gives each token its `text`: the characters that it completes, "" where it completes
- * none. The text is put together in whole characters; half a one at the end is left out. */
-export function* spell(tokenizer, tokens) {
-  let pending = []; // ids since every character was last whole
-  let given = 0; // how much of their text is out already
+ * none. The text is put together in whole characters, of which the ids `before` may have begun
+ * the first; half a one at the end is left out. */
+export function* spell(tokenizer, tokens, before = []) {
+  let pending = before.slice(-3); // ids since every character was last whole
+  const said = tokenizer.decode(pending);
+  let given = said.length - 1; // how much of their text is out already
+  if (!said.endsWith(UNFINISHED)) [pending, given] = [[], 0];
   for (const token of tokens) {
     if (!token) {
       yield;
@@ -149,16 +152,17 @@ function beginningOfStop(text, stops) {
 
 /** The likeliest `count` tokens after the ids: p the model's own probability, q what the
  * rules make of it. */
-export function likeliest(context, ids, sampling, count, tokenizer) {
+export function* likeliest(context, ids, sampling, count, tokenizer) {
   const rules = checkSampling(sampling);
   context.begin(ids);
-  const reading = context.logits();
-  let step = reading.next();
-  while (!step.done) step = reading.next();
-  const p = probabilities(step.value);
-  const q = probabilities(step.value, rules, context.ids);
+  const logits = yield* context.logits();
+  const p = probabilities(logits);
+  const q = probabilities(logits, rules, context.ids);
   return Array.from(p.keys())
     .sort((a, b) => p[b] - p[a])
     .slice(0, count)
-    .map((id) => ({ id, piece: tokenizer.piece(id), p: p[id], q: q[id] }));
+    .map((id) => {
+      const [{ text }] = spell(tokenizer, [{ id }], ids);
+      return { id, text, piece: tokenizer.piece(id), p: p[id], q: q[id] };
+    });
 }

@@ -1,5 +1,5 @@
 // The arithmetic of a GPT. An activation is a plain Float32Array of rows, one for each
-// position; sums are kept in double precision.
+// position; the products of `linear` are summed in double precision.
 
 /** W x + b for each row of x. Four rows of W at a time: each number of x is fetched once
  * for four products, and no sum waits for another. */

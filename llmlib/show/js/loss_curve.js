@@ -40,6 +40,7 @@ class LossCurve {
 
   draw() {
     this.plot.draw(this);
+    if (this.plot.at !== undefined) this.read(this.plot.at); // the mark, once more
   }
 
   /** The values of all curves where they have a point nearest to `x`. */

@@ -19,7 +19,7 @@ async function mount(place, views) {
   place.append(el);
   try {
     const values = JSON.parse(place.querySelector("script").textContent);
-    await views[place.dataset.view]({ model: staticModel(values), el });
+    await views[place.dataset.view]({ model: { get: (name) => values[name] }, el });
     el.hidden = false;
     stored.hidden = true;
   } catch (error) {
@@ -28,24 +28,4 @@ async function mount(place, views) {
       `${sentence(error)} What stands here was stored when the page was made.`));
   }
   place.dataset.state = el.isConnected ? "ready" : "failed";
-}
-
-/** What a view asks of anywidget's model, without a kernel behind it. */
-export function staticModel(values) {
-  const events = new EventTarget();
-  const listeners = new Map();
-  return {
-    get: (name) => values[name],
-    set: (name, value) => {
-      values[name] = value;
-      events.dispatchEvent(new Event(`change:${name}`));
-    },
-    on: (name, listener) => {
-      listeners.set(listener, () => listener());
-      events.addEventListener(name, listeners.get(listener));
-    },
-    off: (name, listener) => events.removeEventListener(name, listeners.get(listener)),
-    save_changes: () => {},
-    send: () => {},
-  };
 }

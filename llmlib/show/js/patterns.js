@@ -10,12 +10,15 @@ const CLASSES = {
 export function pythonRegExp(pattern) {
   const unsupported = (why) =>
     new Error(`tokenizer.json cuts text by a pattern this page cannot use: ${why}.`);
-  const translated = pattern.replace(/\\(.)/gsu, (escape, character) => {
+  const translate = (part) => part.replace(/\\(.)/gsu, (escape, character) => {
     if (Object.hasOwn(CLASSES, character)) return CLASSES[character];
     const other = /[a-z0-9]/iu.test(character) && !"pPnrtfv".includes(character);
     if (other) throw unsupported(escape);
     return escape;
   });
+  // Outside of brackets, a dot is anything but a line feed; JavaScript's is narrower.
+  const translated = pattern.replace(/\\.|\[(?:\\.|[^\]\\])*\]|\./gsu, (part) =>
+    part === "." ? "[^\\n]" : translate(part));
   try {
     return new RegExp(translated, "gu");
   } catch {

@@ -65,7 +65,7 @@ class Playground {
     await this.writer.open(this.reader);
     document.addEventListener("llmlib:ask-text", this.#tell);
     this.unwatch = whenVisible(this.element, () => {
-      if (prefersStillness()) this.writer.showBars();
+      if (prefersStillness()) this.#look();
       else this.writer.write();
     });
   }
@@ -97,6 +97,11 @@ class Playground {
     this.summary = summary;
     this.#say(this.text.selected);
     this.#tell();
+    if (this.writer.cursor !== this.writer.place) this.#look();
+  }
+
+  #look() {
+    this.writer.showBars().catch((error) => this.failed(error));
   }
 
   async failed(error) {
@@ -118,7 +123,7 @@ class Playground {
   #select(i) {
     this.#say(i);
     this.back.hidden = this.writer.cursor === 0;
-    if (this.reader && !this.writer.writing) this.writer.showBars();
+    if (this.writer.reader && !this.writer.writing) this.#look();
   }
 
   /** One line under the text: about a token, or about the whole text (i = -1). */

@@ -8,6 +8,7 @@ import { sentence, show, titleOf } from "./view.js";
 
 const WAIT = 30; // ms without a key before the text is cut again
 const MOST = 600; // pieces that are drawn, per tokenizer
+const HINT = "Point at a piece, or choose one with the arrow keys, for its bytes.";
 
 export function render({ model, el }) {
   return show(new TokenizerExplorer(model), el);
@@ -16,8 +17,7 @@ export function render({ model, el }) {
 class TokenizerExplorer {
   constructor(model) {
     this.model = model;
-    this.status = html("p", { id: newId(), class: "status", role: "status" },
-      "Point at a piece, or choose one with the arrow keys, for its bytes.");
+    this.status = html("p", { id: newId(), class: "status", role: "status" }, HINT);
     this.input = html("textarea", {
       id: newId(), rows: 2, spellcheck: "false", maxlength: 5000,
       oninput: debounced(() => this.cut(), WAIT),
@@ -44,6 +44,7 @@ class TokenizerExplorer {
 
   cut(text = this.input.value) {
     this.input.value = text;
+    this.status.textContent = HINT;
     this.rows?.forEach((row) => row.show(text));
   }
 }
@@ -95,6 +96,7 @@ class Row {
   /** Says which character the tokenizer does not know, and offers to leave such out. */
   #refuse(error, text) {
     this.count.textContent = "";
+    this.steps?.show("");
     this.pieces.replaceChildren(`${sentence(error)} `, html("button", {
       type: "button", onclick: () => this.explorer.cut(this.tokenizer.readable(text)),
     }, "leave such characters out"));

@@ -1,5 +1,5 @@
-// The engine's side of client.js: opens a model in a Web Worker and answers calls. Only
-// writing takes long; it pauses every few milliseconds to let other calls in, and ends
+// The engine's side of client.js: opens a model in a Web Worker and answers calls. Reading
+// and writing take long; they pause every few milliseconds to let other calls in, and end
 // when one of them wants the model.
 
 import { checkConfig } from "./config.js";
@@ -39,17 +39,23 @@ const CALLS = {
     if (stop.includes("")) throw new Error("A stop string must not be empty.");
     const ids = idsOf(prompt);
     const tokens = generate(writing(), ids, maxNewTokens, sampling);
-    const finished = await stream(until(stop, spell(tokenizer, tokens)), number);
+    const finished = await stream(until(stop, spell(tokenizer, tokens, ids)), number);
     return { finished, cropped: Math.max(0, ids.length - model.config.block_size) };
   },
 
   cancel() {},
 
-  next({ prompt, sampling, count = 10 }) {
-    return likeliest(writing(), idsOf(prompt), sampling, count, tokenizer);
+  async next({ prompt, sampling, count = 10 }, number) {
+    const reading = likeliest(writing(), idsOf(prompt), sampling, count, tokenizer);
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done) return value;
+      await pause();
+      if (latest !== number) return null;
+    }
   },
 
-  attention: ({ text }) => attention(model, tokenizer, text),
+  attention: ({ text, count }) => attention(model, tokenizer, text, count),
 
   encode({ text }) {
     const ids = tokenizer.encode(text);

@@ -20,8 +20,8 @@ export class Writer {
   }
 
   async open(reader) {
-    this.reader = reader;
     this.startIds = (await reader.attention("")).ids;
+    this.reader = reader;
   }
 
   /** Shows a text that is there already: [id, text, bits] of each token. */
@@ -48,17 +48,18 @@ export class Writer {
   }
 
   /** Settles on a token at the cursor, and writes on from there. */
-  take({ id, piece, p }) {
-    const at = this.cursor;
+  take({ id, text, p }) {
+    const at = this.place;
     this.taken = at + 1;
     this.text.select(-1);
     this.text.cut(at);
-    this.#put(at, { id, text: piece, bits: -Math.log2(p), taken: true });
+    this.#put(at, { id, text, bits: -Math.log2(p), taken: true });
     this.write();
   }
 
   /** Writes from the cursor; whoever comes later takes over. */
   async write() {
+    if (!this.reader) return; // who opens it lets it write
     const turn = ++this.turn;
     const from = this.cursor;
     this.taken = Math.min(this.taken, from);
@@ -109,9 +110,10 @@ export class Writer {
     const at = this.cursor;
     const ids = await this.#ids(at);
     const choices = await this.reader.next({ prompt: ids, sampling, count: CHOICES });
-    if (turn !== this.turn || at !== this.cursor) return;
+    if (turn !== this.turn || at !== this.cursor || !choices) return;
     const before = prompt + this.text.tokens.slice(0, at).map(({ text }) => text).join("");
     const end = before.length > BEFORE ? `…${before.slice(-BEFORE)}` : before;
+    this.place = at;
     const heading = end ? `What can come after ${quoted(end)}` : "How a text begins";
     this.view.bars.show(heading, choices);
     this.view.bars.mark(this.text.tokens[at]?.id);

@@ -55,10 +55,17 @@ const CALLS = {
     const tokens = generate(contextAt(folder), ids, count, sampling);
     return Array.from(until(stops, spell(tokenizer, tokens))).filter((token) => token);
   },
-  spell: (path, ids, stops) =>
-    Array.from(until(stops, spell(tokenizerAt(path), ids.map((id) => ({ id })))), (t) => t.text),
-  likeliest: (folder, ids, sampling, count) =>
-    likeliest(contextAt(folder), ids, sampling, count, tokenizerOf(folder)),
+  spell(path, ids, stops, before = []) {
+    const tokens = spell(tokenizerAt(path), ids.map((id) => ({ id })), before);
+    return Array.from(until(stops, tokens), (token) => token.text);
+  },
+  likeliest(folder, ids, sampling, count) {
+    const reading = likeliest(contextAt(folder), ids, sampling, count, tokenizerOf(folder));
+    for (;;) {
+      const { done, value } = reading.next();
+      if (done) return value;
+    }
+  },
   attention(folder, text) {
     const seen = attention(modelAt(folder), tokenizerOf(folder), text);
     return { ...seen, weights: Array.from(seen.weights) };

@@ -135,6 +135,16 @@ def test_a_stream_without_stops_gives_each_token_the_characters_it_completes(
     assert found == [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
 
 
+def test_a_character_that_the_prompt_has_begun_is_completed(values, tokenizers):
+    tokenizer, path = tokenizers["bpe"]
+    ids = tokenizer.encode("né мама 👍🏽!")
+    calls = [["spell", path, ids[n:], [], ids[:n]] for n in range(len(ids))]
+    text = tokenizer.decode(ids)
+    for n, pieces in enumerate(values(calls)):
+        begun = tokenizer.decode(ids[:n]).rstrip("\ufffd")
+        assert begun + "".join(pieces) == text
+
+
 def test_what_cannot_be_encoded_is_named_and_can_be_left_out(call_all, tokenizers):
     bpe, chars = tokenizers["bpe"][1], tokenizers["no newline"][1]
     results = call_all(
