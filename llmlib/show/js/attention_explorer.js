@@ -89,7 +89,7 @@ class AttentionExplorer {
 
   /** Runs the model over the text, and shows what its heads do there. */
   async read() {
-    if (!this.reader) return; // which reads as soon as it is there
+    if (!this.reader) return; // `open` reads once it is there
     const turn = ++this.turn;
     try {
       const seen = await this.reader.attention(this.input.value, MOST_TOKENS);

@@ -16,6 +16,7 @@ export class Writer {
     this.view = view;
     this.text = view.text;
     this.taken = 0; // tokens after the prompt that the reader settled
+    this.place = 0; // where the bars stand
     this.turn = 0; // counts the writings: only the latest may touch the page
   }
 
@@ -47,7 +48,7 @@ export class Writer {
     this.view.ended(`Stopped after ${this.text.tokens.length} tokens`);
   }
 
-  /** Settles on a token at the cursor, and writes on from there. */
+  /** Settles on one of the bars' tokens, and writes on from there. */
   take({ id, text, p }) {
     const at = this.place;
     this.taken = at + 1;
@@ -59,7 +60,7 @@ export class Writer {
 
   /** Writes from the cursor; whoever comes later takes over. */
   async write() {
-    if (!this.reader) return; // who opens it lets it write
+    if (!this.reader) return; // the view lets it write once it is open
     const turn = ++this.turn;
     const from = this.cursor;
     this.taken = Math.min(this.taken, from);
