@@ -56,6 +56,7 @@ def tokenizers(tmp_path_factory):
         "bpe": BPETokenizer.train(corpus, 700),
         "special": BPETokenizer.train(corpus, 400, ["<|e", "<|end|>", "(x)", "a|b"]),
         "digits": BPETokenizer.train(corpus, 500, pattern=split_digits),
+        "dots": BPETokenizer.train(corpus, 500, pattern=r"[.,\s]{2}|.{1,9}|\s"),
         "words": WordTokenizer.train(corpus, 90),
         "chars": CharTokenizer.train(corpus),
         "no newline": CharTokenizer.train("abc"),
@@ -65,7 +66,10 @@ def tokenizers(tmp_path_factory):
     return {name: (each, str(root / f"{name}.json")) for name, each in kinds.items()}
 
 
-KINDS = ["stories", "bpe", "special", "digits", "words", "chars", "no newline"]
+KINDS = [
+    *("stories", "bpe", "special", "digits", "dots"),
+    *("words", "chars", "no newline"),
+]
 
 
 @pytest.mark.parametrize("name", KINDS)
