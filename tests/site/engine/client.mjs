@@ -77,6 +77,11 @@ found.moves = (await Promise.all(moves)).map(({ finished }) => finished);
 found.last = await moves.at(-1);
 found.late = late;
 
+// A long prompt that is edited while it is read: the latest edit alone is answered.
+const long = "Once there was a mole who hid. ".repeat(20);
+const edits = [1, 2, 3, 4].map((i) => reader.next({ prompt: long + i, sampling: {}, count: 1 }));
+found.edits = (await Promise.all(edits)).map((choices) => choices?.length ?? null);
+
 /** Whether a writing goes on to its end where something else is asked meanwhile. */
 async function meanwhile(ask, maxNewTokens = 100) {
   let asked;

@@ -83,6 +83,10 @@ def test_of_many_writings_the_last_one_alone_goes_on(found, stories):
     assert [token["id"] for token in found["last"]["tokens"]] == list(expected)
 
 
+def test_of_many_edits_of_a_prompt_the_last_one_alone_is_answered(found):
+    assert found["edits"] == [None, None, None, 1]
+
+
 def test_what_wants_the_model_ends_a_writing_and_what_does_not_leaves_it(
     found, stories
 ):
