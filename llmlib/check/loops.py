@@ -9,6 +9,7 @@ Neural Networks" (2019).
 Shapes: B batch, T time.
 """
 
+import math
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -96,8 +97,10 @@ def assert_weights_move(
     stands = [
         (p == before[name])[wanted[name] != 0] for name, p in model.named_parameters()
     ]
+    if not any(map(len, stands)):
+        raise AssertionError("nothing has a gradient: is backward called?")
     moved = 1 - torch.cat(stands).float().mean().item()
-    if not moved >= 0.9:  # nor where nothing has a gradient
+    if moved < 0.9:
         raise AssertionError(
             f"a step at the rate {rate:g} moves only {moved:.0%} of the weights: "
             "smaller updates than their last digit are lost"
@@ -138,7 +141,9 @@ def assert_same_twice(evaluate: Callable[[], float]) -> None:
 
 def assert_above_floor(loss: float, floor: float) -> None:
     """No loss is below the entropy of what is predicted, both in the same unit."""
-    if not loss >= floor:
+    if math.isnan(loss):
+        raise AssertionError("the loss is no number")
+    if loss < floor:
         raise AssertionError(
             f"a loss of {loss:.2f} is below the floor of {floor:.2f}: too good to be true"
         )

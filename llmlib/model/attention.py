@@ -117,7 +117,7 @@ class Attention(nn.Module):
         keys and values it holds.
         """
         heads = (-1, self.head_size)
-        q, k, v = (t.unflatten(-1, heads) for t in self.project(x))  # (B, T, H, D)
+        q, k, v = (t.unflatten(-1, heads) for t in self.project(x))  # (B, T, H or K, D)
         start = 0 if cache is None else cache.length
         if self.rotary is not None:
             q, k = self.rotary(q, start), self.rotary(k, start)
