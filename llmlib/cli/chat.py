@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llmlib.cli.generate import add_model, add_sampling, read_model, read_sampling
+from llmlib.cli.generate import add_model, add_sampling, chosen_model, read_sampling
 from llmlib.cli.options import check_least
 from llmlib.cli.prompts import is_known, known_text
 from llmlib.generation.decoding import write
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         import readline  # noqa: F401 (arrow keys edit a line and bring back earlier ones)
     sampling = read_sampling(arguments, temperature=TEMPERATURE)
     check_least(arguments, max_new_tokens=1)
-    model, tokenizer = read_model(arguments)
+    model, tokenizer = chosen_model(arguments)
     chat = Chat(model, tokenizer, sampling, arguments.max_new_tokens)
     print(HELP)
     while True:

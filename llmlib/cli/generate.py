@@ -72,7 +72,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=WEIGHTS, default="float32", help=meaning)
 
 
-def read_model(arguments: argparse.Namespace) -> tuple[GPT, Tokenizer]:
+def chosen_model(arguments: argparse.Namespace) -> tuple[GPT, Tokenizer]:
     """The model that was chosen, its weights stored for writing, and its tokenizer."""
     model, tokenizer = load_model(arguments.model)
     return packed(model, arguments.weights), tokenizer
@@ -107,7 +107,7 @@ def run(arguments: argparse.Namespace) -> int:
     stop = tuple(text.replace("\\n", "\n") for text in arguments.stop)
     if "" in stop:
         raise ValueError("--stop must not be empty")
-    model, tokenizer = read_model(arguments)
+    model, tokenizer = chosen_model(arguments)
     ask = sys.stdin.isatty()
     prompts = [known_text(tokenizer, prompt, ask=ask) for prompt in prompts]
     for row, prompt in enumerate(prompts):

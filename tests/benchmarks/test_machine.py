@@ -34,6 +34,13 @@ def test_results_say_how_they_were_made(tmp_path, monkeypatch):
     assert record["machine"]["threads"] >= 1
 
 
+@pytest.mark.parametrize("name", everything.NAMES)
+def test_committed_results_say_how_they_were_made(name):
+    record = json.loads((machine.RESULTS / f"{name}.json").read_text())
+    assert record["command"] == f"python -m benchmarks.{name}"
+    assert record["machine"].keys() == machine.describe("torch").keys()
+
+
 def test_every_measurement_is_run_by_the_whole():
     modules = {path.stem for path in Path(benchmarks.__file__).parent.glob("*.py")}
     runnable = {
