@@ -155,7 +155,8 @@ def label_ends(axes: "Axes", ends: Sequence[tuple[str, float, float, str]]) -> N
                 "arrowstyle": "-",
                 "color": colour,
                 "linewidth": 1,
-                "shrinkA": 1,
+                "relpos": (0, 0.5),  # to the name's left edge, past no other name
+                "shrinkA": 2,
                 "shrinkB": 0,
             },
         )

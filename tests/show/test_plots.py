@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgb
+from matplotlib.text import Text
 
 from llmlib.show import look, plots
 from llmlib.show.grids import plot_grid
@@ -119,6 +120,19 @@ def test_labels_never_overlap_and_keep_their_order(values, gap):
     assert sum(moved) == pytest.approx(sum(values), abs=1e-6)
     far_apart = all(b - a > gap for a, b in itertools.pairwise(sorted(values)))
     assert not far_apart or moved == pytest.approx(values)
+
+
+def test_lines_to_names_cross_no_other_name():
+    """Four curves that end at one point: the names stand above each other beside it."""
+    curves = {
+        name: [(0, i), (9, 5)] for i, name in enumerate(("a", "pronoun", "b", "cc"))
+    }
+    figure = plots.plot_losses(curves, alt="x").figure
+    figure.draw_without_rendering()
+    named = figure.axes[0].texts
+    left = min(Text.get_window_extent(name).x0 for name in named)  # without its line
+    assert all(name.arrow_patch.get_window_extent().x1 < left for name in named)
+    assert len(named) == 4
 
 
 def test_losses_name_their_lines_baselines_and_floor():
