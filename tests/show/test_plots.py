@@ -125,7 +125,8 @@ def test_labels_never_overlap_and_keep_their_order(values, gap):
 def test_lines_to_names_cross_no_other_name():
     """Four curves that end at one point: the names stand above each other beside it."""
     curves = {
-        name: [(0, i), (9, 5)] for i, name in enumerate(("a", "pronoun", "b", "cc"))
+        name: [(0, i), (9, 5)]
+        for i, name in enumerate("name pronoun elder quotation".split())
     }
     figure = plots.plot_losses(curves, alt="x").figure
     figure.draw_without_rendering()
