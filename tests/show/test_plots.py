@@ -126,7 +126,7 @@ def test_lines_to_names_cross_no_other_name():
     """Four curves that end at one point: the names stand above each other beside it."""
     curves = {
         name: [(0, i), (9, 5)]
-        for i, name in enumerate("name pronoun elder quotation".split())
+        for i, name in enumerate(["name", "pronoun", "elder", "quotation"])
     }
     figure = plots.plot_losses(curves, alt="x").figure
     figure.draw_without_rendering()
