@@ -235,7 +235,7 @@ def _draw_points(
     figure, axes = look.start(5.6, width=width)
     axes.plot(*plane.T, "o", color=BLUE, markersize=4, alpha=0.7)
     axes.set(xlabel=names[0], ylabel=names[1])
-    axes.margins(0.08)
+    axes.margins(0.8 / width, 0.08)  # room for a word at either side
     look.label_points(figure, axes, plane, labels)
     return figure
 

@@ -2,7 +2,6 @@
 // neighbours of one of them, in all channels, on hover or by keys.
 
 import { arrowKey, html, newId, percent, svg } from "./dom.js";
-import { spread } from "./plot.js";
 import { show, titleOf } from "./view.js";
 
 const HEIGHT = 0.72; // of the width
@@ -19,7 +18,7 @@ const SPOTS = [
   { x: 0, y: 11, anchor: "middle", share: 0.5 },
 ];
 
-const HINT = "Point at a token, or choose one with the arrow keys, for its neighbours.";
+const HINT = "Point at a token or tap it, or choose one with the arrow keys, for its neighbours.";
 
 export function render({ model, el }) {
   return show(new EmbeddingMap(model), el);
@@ -136,26 +135,28 @@ class EmbeddingMap {
       point.classList.toggle("labelled", this.shown.has(i));
     });
     this.plot.classList.toggle("choosing", this.chosen >= 0);
-    this.#label(this.chosen < 0 ? [] : [this.chosen, ...near]);
+    const ties = this.#label(this.chosen < 0 ? [] : [this.chosen, ...near]);
     const [x1, y1] = this.places[this.chosen] ?? [];
-    this.lines.replaceChildren(...Array.from(near, (j) => {
+    this.lines.replaceChildren(...ties, ...Array.from(near, (j) => {
       const [x2, y2] = this.places[j];
       return svg("line", { x1, y1, x2, y2 });
     }));
   }
 
-  /** Writes these labels apart from each other, and all others where they have room. */
+  /** Writes these labels, and all others where they have room; gives back a line to each
+   * that cannot stand at its point. */
   #label(members) {
+    const { places, labels, width, height } = this;
+    const beside = spotsBeside(members, places, labels, width, height);
     this.points.forEach((point, i) => {
-      const { x, y, anchor } = this.shown.get(i) ?? SPOTS[0];
+      const { x, y, anchor } = beside.get(i) ?? this.shown.get(i) ?? SPOTS[0];
       place(point.lastChild, x, y, anchor);
     });
-    const rising = members.sort((a, b) => this.places[a][1] - this.places[b][1]);
-    const heights = rising.map((i) => this.places[i][1]);
-    spread(heights, LINE, this.height - LINE / 2).forEach((y, k) => {
-      const i = rising[k];
-      const beyond = this.places[i][0] + 8 + LETTER * this.labels[i].length > this.width;
-      place(this.points[i].lastChild, beyond ? -6 : 6, y - heights[k], beyond ? "end" : "start");
+    return members.flatMap((i) => {
+      const [x, y] = places[i];
+      const spot = beside.get(i);
+      const tie = { class: "tie", x1: x, y1: y, x2: x + spot.x, y2: y + spot.y };
+      return Math.abs(spot.y) > LINE ? [svg("line", tie)] : [];
     });
   }
 
@@ -196,22 +197,38 @@ function fit(points, width, height) {
 /** The spots of the labels that can be written without lying on a point, on another label
  * or beyond the picture, by their numbers. */
 function spotsThatFit(places, labels, width, height) {
-  const taken = places.map(([x, y]) =>
-    ({ left: x - DOT, right: x + DOT, top: y - DOT, bottom: y + DOT }));
-  const inside = ({ left, right, top, bottom }) =>
-    left >= 0 && right <= width && top >= 0 && bottom <= height;
+  const taken = places.map(dotAt);
   const shown = new Map();
-  places.forEach((place, i) => {
-    const spot = SPOTS.find((each) => {
-      const box = boxOf(labels[i], place, each);
-      return inside(box) && taken.every((other) => apart(box, other));
-    });
+  places.forEach((at, i) => {
+    const spot = SPOTS.find((each) => free(boxOf(labels[i], at, each), taken, width, height));
     if (!spot) return;
-    taken.push(boxOf(labels[i], place, spot));
+    taken.push(boxOf(labels[i], at, spot));
     shown.set(i, spot);
   });
   return shown;
 }
+
+/** A spot for every label of these numbers, as near to its point as the others leave room. */
+function spotsBeside(members, places, labels, width, height) {
+  const taken = members.map((i) => dotAt(places[i]));
+  const chosen = new Map();
+  for (const i of members) {
+    const rows = Array.from(members, (_, k) => [(k + 1) * LINE, -(k + 1) * LINE]).flat();
+    const spots = [0, ...rows].flatMap((y) => [{ ...SPOTS[0], y }, { ...SPOTS[1], y }]);
+    const fits = (spot) => free(boxOf(labels[i], places[i], spot), taken, width, height);
+    const spot = spots.find(fits) ?? SPOTS[0];
+    taken.push(boxOf(labels[i], places[i], spot));
+    chosen.set(i, spot);
+  }
+  return chosen;
+}
+
+const free = (box, taken, width, height) =>
+  box.left >= 0 && box.right <= width && box.top >= 0 && box.bottom <= height
+  && taken.every((other) => apart(box, other));
+
+const dotAt = ([x, y]) =>
+  ({ left: x - DOT, right: x + DOT, top: y - DOT, bottom: y + DOT });
 
 function boxOf(label, [x, y], spot) {
   const wide = LETTER * label.length;

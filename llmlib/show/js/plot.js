@@ -158,7 +158,7 @@ export class Plot {
 
 /** Places in rising order, moved apart: forward as far as neighbours need, then back again
  * where that went beyond the end. */
-export function spread(places, gap, end) {
+function spread(places, gap, end) {
   const moved = [];
   for (const place of places) moved.push(Math.max(place, (moved.at(-1) ?? -Infinity) + gap));
   for (let i = moved.length - 1, limit = end; i >= 0; i--, limit = moved[i + 1] - gap) {

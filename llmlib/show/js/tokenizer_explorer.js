@@ -8,7 +8,7 @@ import { sentence, show, titleOf } from "./view.js";
 
 const WAIT = 30; // ms without a key before the text is cut again
 const MOST = 600; // pieces that are drawn, per tokenizer
-const HINT = "Point at a piece, or choose one with the arrow keys, for its bytes.";
+const HINT = "Point at a piece or tap it, or choose one with the arrow keys, for its bytes.";
 
 export function render({ model, el }) {
   return show(new TokenizerExplorer(model), el);
