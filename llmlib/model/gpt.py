@@ -170,15 +170,17 @@ def initialise(model: GPT) -> None:
 
     "scaled_normal" is GPT-2's: standard deviation 0.02, and for the two layers that
     write into the residual stream 0.02 / √(2 · n_layer), so that the stream does not
-    grow with depth. "zero_output": embeddings 1, matrices 1 / √(inputs), and zero for
-    the layers that write into the stream and for the head.
+    grow with depth. "zero_output": embeddings 1 (but learned positions 0.02: as large as
+    the words, they would be noise on each), matrices 1 / √(inputs), and zero for the
+    layers that write into the stream and for the head.
     """
     config = model.config
     scaled = config.init == "scaled_normal"
     for name, part in model.named_modules():
         writes = name.endswith(("o_proj", "down_proj"))
         if isinstance(part, nn.Embedding):
-            part.weight.normal_(std=0.02 if scaled else 1.0)
+            small = scaled or name == "position_embedding"
+            part.weight.normal_(std=0.02 if small else 1.0)
         elif isinstance(part, nn.Linear):
             if part.bias is not None:
                 part.bias.zero_()
