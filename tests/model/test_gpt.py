@@ -276,6 +276,8 @@ def test_the_fast_shape_starts_with_spread_1_and_silent_outputs():
         assert_close(found[name], torch.tensor(128**-0.5), rtol=0.05, atol=0)
     assert_close(found["embed_tokens"], torch.tensor(1.0), rtol=0.05, atol=0)
     assert all(found[name] == 0 for name in ("o_proj", "down_proj", "lm_head"))
+    learned = spreads(replace(FAST, positions="learned"))["position_embedding"]
+    assert_close(learned, torch.tensor(0.02), rtol=0.05, atol=0)
 
 
 def test_sinusoidal_positions_are_their_formula():
