@@ -698,7 +698,7 @@ def test_the_map_is_read_by_keys_by_mouse_and_by_name(show, model, tokenizer):
 
     page.get_by_label("find a token").fill("c")
     expect(status).to_have_text(nearest(1, "c"))
-    expect(page.locator(".lines line")).to_have_count(6)
+    expect(page.locator(".lines line:not(.tie)")).to_have_count(6)
     page.get_by_label("before").check()
     expect(status).to_have_text(nearest(0, "c"))
     page.locator(".point", has_text="e").locator("circle").first.hover(force=True)
@@ -713,6 +713,19 @@ def test_the_map_is_read_by_keys_by_mouse_and_by_name(show, model, tokenizer):
     expect(status).to_have_text(nearest(0, order[1]))
 
 
+def boxes(elements):
+    """Left, right, top and bottom of each, without the air above and below letters."""
+    return elements.evaluate_all("""elements => elements.map(e => {
+      const { left, right, top, bottom } = e.getBoundingClientRect();
+      return [left, right, top + (bottom - top) / 4, bottom - (bottom - top) / 4];
+    })""")
+
+
+def overlap(one, other):
+    across = one[0] < other[1] and other[0] < one[1]
+    return across and one[2] < other[3] and other[2] < one[3]
+
+
 @pytest.mark.parametrize("width", [390, 900])
 def test_labels_of_the_map_lie_on_no_point_and_on_no_label(show, width):
     words = [f" {a}{b}" for a in LETTERS[:8] for b in LETTERS[:8]]
@@ -725,17 +738,35 @@ def test_labels_of_the_map_lie_on_no_point_and_on_no_label(show, width):
         reduced_motion="reduce",
         viewport={"width": width, "height": 800},
     )
-    boxes = """elements => elements.map(e => {
-      const { left, right, top, bottom } = e.getBoundingClientRect();
-      return [left, right, top + (bottom - top) / 4, bottom - (bottom - top) / 4];
-    })"""
-    labels = page.locator(".embedding .labelled text").evaluate_all(boxes)
-    points = page.locator(".embedding circle:not(.catch)").evaluate_all(boxes)
+    labels = boxes(page.locator(".embedding .labelled text"))
+    points = boxes(page.locator(".embedding circle:not(.catch)"))
     assert len(labels) > 10
-    for i, (left, right, top, bottom) in enumerate(labels):
-        for other in [*labels[:i], *points]:
-            across = left < other[1] and other[0] < right
-            assert not (across and top < other[3] and other[2] < bottom)
+    for i, label in enumerate(labels):
+        assert not any(overlap(label, other) for other in [*labels[:i], *points])
+
+
+def test_a_word_and_its_neighbours_are_named_side_by_side(show):
+    """All embeddings in one corner but two: seven names for nearly the same place."""
+    words = [f" {a}{b}" for a in LETTERS[:3] for b in LETTERS[:3]]
+    tokenizer = WordTokenizer.train("".join(words * 2))
+    shape = {"block_size": 8, "n_layer": 1, "n_head": 1, "n_embd": 16}
+    torch.manual_seed(0)
+    model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **shape))
+    with torch.no_grad():
+        model.embed_tokens.weight.mul_(0.01).add_(torch.ones(16))
+        model.embed_tokens.weight[tokenizer.encode(words[-1])] = -3.0
+        model.embed_tokens.weight[tokenizer.encode(words[-2]), ::2] = -3.0
+    page = show(EmbeddingMap(model, tokenizer, words), reduced_motion="reduce")
+    page.get_by_label("find a token").fill(words[0].strip())
+    named = page.locator(".embedding :is(.chosen, .near) text")
+    expect(named).to_have_count(7)
+    labels = boxes(named)
+    for i, label in enumerate(labels):
+        assert not any(overlap(label, other) for other in labels[:i])
+    expect(page.locator(".embedding .tie")).not_to_have_count(0)
+    hidden = page.locator(".embedding .point:not(.chosen, .near) text")
+    assert hidden.count() == 2
+    assert not any(hidden.nth(i).is_visible() for i in range(2))
 
 
 def test_a_curve_that_ends_early_is_named_where_it_ends(show):
