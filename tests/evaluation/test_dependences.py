@@ -86,6 +86,8 @@ def test_reach_hides_what_is_further_back():
     place = next((s, p) for s, p in PLACES if p.kind == "name")
     choose_candidates(watching, TOKENIZER, [place], reach=9)
     assert all("wet was" in text and "lived" not in text for text in seen)
+    # The longest candidate: what follows it is predicted, and nothing is read behind it.
+    assert max(seen, key=lambda text: len(text.strip())) == "\n\n wet was Abel"
 
 
 def test_words_are_never_cut_and_never_followed_by_an_unknown_space():
