@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from llmlib.model.attention import Attention
-from llmlib.model.cache import KVCache, LayerCache
+from llmlib.model.cache import LONGEST_NGRAM, KVCache, LayerCache
 
 
 class LayerNorm(nn.Module):
@@ -134,6 +134,39 @@ class SwiGLU(nn.Module):
     def forward(self, x: Float[Tensor, "*B C"]) -> Float[Tensor, "*B C"]:
         """What the layer adds to each position."""
         return self.dropout(self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x)))
+
+
+class NGramEmbedding(nn.Embedding):
+    """Vectors for the last two, three and four tokens of each position, looked up as that
+    of the token itself is (Pagnoni et al. 2024).
+
+    There is no room for a row for each of them: a hash of the tokens says which of the
+    `rows` it is, and those with the same hash share one. Before the beginning stand zeros.
+    """
+
+    PRIME = 0x9E3779B1  # spreads its multiples over 32 bits (Knuth 1998, section 6.4)
+
+    def __init__(self, rows: int, n_embd: int) -> None:
+        super().__init__(rows, n_embd)
+
+    def forward(
+        self, ids: Int[Tensor, "B T"], cache: KVCache | None = None
+    ) -> Float[Tensor, "B T C"]:
+        """The sum of the three vectors of each position. With a cache, the ids before
+        the first position are there.
+        """
+        before, time = LONGEST_NGRAM - 1, ids.shape[1]
+        if cache is None:
+            padded = F.pad(ids.long(), (before, 0))  # (B, before + T)
+        else:
+            padded = cache.append_ids(ids, before)
+        code, rows = padded[:, before:], []
+        for back in range(1, LONGEST_NGRAM):
+            factor = pow(self.PRIME, back, 2**32)
+            code = code + factor * padded[:, before - back : before - back + time]
+            code = code % 2**32
+            rows.append(code % self.num_embeddings)
+        return super().forward(torch.stack(rows, dim=-1)).sum(dim=-2)
 
 
 class Smear(nn.Module):

@@ -16,6 +16,8 @@ from torch import Tensor
 if TYPE_CHECKING:
     from llmlib.model.gpt import GPT
 
+LONGEST_NGRAM = 4  # tokens that an NGramEmbedding looks up together
+
 
 class KVCache:
     """Room for the keys and values of one run of a model: block_size positions of
@@ -49,6 +51,11 @@ class KVCache:
         places = config.smear + config.block_size if config.smear else 0
         self.embedded: Float[Tensor, "B places C"] = weight.new_zeros(
             batch_size, places, config.n_embd
+        )
+        # and with a table of n-grams, the ids
+        places = LONGEST_NGRAM - 1 + config.block_size if config.ngram_rows else 0
+        self.ids: Int[Tensor, "B places"] = weight.new_zeros(
+            batch_size, places, dtype=torch.int64
         )
         self.length = 0  # positions filled so far
 
@@ -86,6 +93,13 @@ class KVCache:
         self.embedded.narrow(1, reach + self.length, x.shape[1]).copy_(x.detach())
         return self.embedded.narrow(1, self.length, reach + x.shape[1])
 
+    def append_ids(
+        self, ids: Int[Tensor, "B T"], reach: int
+    ) -> Int[Tensor, "B reach_and_T"]:
+        """The same for the ids of T new positions."""
+        self.ids.narrow(1, reach + self.length, ids.shape[1]).copy_(ids)
+        return self.ids.narrow(1, self.length, reach + ids.shape[1])
+
     def reorder(self, rows: Int[Tensor, " B"]) -> None:
         """Row i becomes what row rows[i] was, as a beam search needs when a beam
         overtakes another.
@@ -93,7 +107,7 @@ class KVCache:
         for stored in self.keys + self.values:
             filled = stored[..., : self.length, :]
             filled.copy_(filled[rows])
-        self.embedded = self.embedded[rows]
+        self.embedded, self.ids = self.embedded[rows], self.ids[rows]
 
 
 class LayerCache:

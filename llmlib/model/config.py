@@ -27,8 +27,9 @@ class GPTConfig:
 
     Parts, by name: see CHOICES. `window` and `stride` belong to the attention masks of
     those names; `rope_theta` is the base of rotary positions. `norm_affine`: norms have
-    weights. `embedding_norm`: one more norm after the embedding. `smear`: how many
-    tokens before its own each embedding mixes in. `tie_word_embeddings`: the output
+    weights. `embedding_norm`: one more norm after the embedding. `ngram_rows`: rows of
+    a table with vectors for the last two, three and four tokens, 0 for none. `smear`:
+    how many tokens before its own each embedding mixes in. `tie_word_embeddings`: the output
     head is the embedding table. `init`: "scaled_normal" as in GPT-2; "zero_output"
     starts every block and the head at zero.
 
@@ -54,6 +55,7 @@ class GPTConfig:
     attention: str = "causal"
     window: int = 0
     stride: int = 0
+    ngram_rows: int = 0
     smear: int = 0
     tie_word_embeddings: bool = True
     init: str = "scaled_normal"
@@ -81,8 +83,10 @@ class GPTConfig:
             raise ValueError(
                 f"rope_theta must be positive and finite, got {self.rope_theta}"
             )
-        if self.smear < 0:
-            raise ValueError(f"smear must be at least 0, got {self.smear}")
+        for name in ("ngram_rows", "smear"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ValueError(f"{name} must be at least 0, got {value}")
         check_choices(self, CHOICES)
         self._check_combinations()
 

@@ -18,7 +18,15 @@ from llmlib.model.attention import (
     sliding_window,
     strided,
 )
-from llmlib.model.blocks import MLP, Block, LayerNorm, RMSNorm, Smear, SwiGLU
+from llmlib.model.blocks import (
+    MLP,
+    Block,
+    LayerNorm,
+    NGramEmbedding,
+    RMSNorm,
+    Smear,
+    SwiGLU,
+)
 from llmlib.model.cache import KVCache
 from llmlib.model.config import GPTConfig
 from llmlib.model.positions import (
@@ -40,6 +48,9 @@ class GPT(nn.Module):
         super().__init__()
         self.config = config
         self.embed_tokens = nn.Embedding(config.vocab_size, config.n_embd)
+        self.embed_ngrams = None
+        if config.ngram_rows:
+            self.embed_ngrams = NGramEmbedding(config.ngram_rows, config.n_embd)
         self.position_embedding = make_position_embedding(config)
         self.embedding_norm = make_norm(config) if config.embedding_norm else None
         self.smear = Smear(config.n_embd, config.smear) if config.smear else None
@@ -101,6 +112,8 @@ class GPT(nn.Module):
         except IndexError:
             self._check(ids)
             raise
+        if self.embed_ngrams is not None:
+            x = x + self.embed_ngrams(ids, cache)
         if self.position_embedding is not None:
             x = x + self.position_embedding(start, length)
         if self.embedding_norm is not None:
@@ -172,13 +185,15 @@ def initialise(model: GPT) -> None:
     write into the residual stream 0.02 / √(2 · n_layer), so that the stream does not
     grow with depth. "zero_output": embeddings 1 (but learned positions 0.02: as large as
     the words, they would be noise on each), matrices 1 / √(inputs), and zero for the
-    layers that write into the stream and for the head.
+    layers that write into the stream, for the head and for the table of n-grams.
     """
     config = model.config
     scaled = config.init == "scaled_normal"
     for name, part in model.named_modules():
         writes = name.endswith(("o_proj", "down_proj"))
-        if isinstance(part, nn.Embedding):
+        if isinstance(part, NGramEmbedding) and not scaled:
+            part.weight.zero_()
+        elif isinstance(part, nn.Embedding):
             small = scaled or name == "position_embedding"
             part.weight.normal_(std=0.02 if small else 1.0)
         elif isinstance(part, nn.Linear):

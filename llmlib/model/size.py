@@ -8,12 +8,14 @@ import torch
 from torch import nn
 
 from llmlib.model.attention import Attention
+from llmlib.model.cache import LONGEST_NGRAM
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
 
 # The line of the report that a parameter belongs to: the first of these its name contains.
 PARTS = {
     "embed_tokens": "token embedding",
+    "embed_ngrams": "n-gram embedding",
     "position_embedding": "position embedding",
     "attention_norm": "norms",
     "feed_forward_norm": "norms",
@@ -68,15 +70,17 @@ class SizeReport:
         return 4 * self.weight_bytes
 
     def cache_bytes(self, bytes_per_number: int = 4) -> int:
-        """Memory of a KV cache for one text of the full context: keys and values, and
-        with a smear the embeddings; 4 bytes a number in float32, 2 in bfloat16.
+        """Memory of a KV cache for one text of the full context: keys and values, with
+        a smear the embeddings, 4 bytes a number in float32, 2 in bfloat16; with a table
+        of n-grams the ids, 8 bytes each.
         """
         config = self.config
         a_position = 2 * config.n_layer * config.kv_heads * config.head_size
         numbers = config.block_size * a_position
         if config.smear:
             numbers += (config.smear + config.block_size) * config.n_embd
-        return numbers * bytes_per_number
+        ids = LONGEST_NGRAM - 1 + config.block_size if config.ngram_rows else 0
+        return numbers * bytes_per_number + 8 * ids
 
     def __str__(self) -> str:
         rows = [

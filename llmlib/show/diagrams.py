@@ -35,7 +35,8 @@ def _draw_model(config: GPTConfig, width: float) -> "Figure":
     layers, extra = config.n_layer, int(config.embedding_norm)
     norm = sizes.get("norms", 0) // (2 * layers + 1 + extra)
     embedding = sizes["token embedding"] + extra * norm
-    embedding += sizes.get("position embedding", 0) + sizes.get("smear", 0)
+    for part in ("n-gram embedding", "position embedding", "smear"):
+        embedding += sizes.get(part, 0)
     head = sizes.get("output head") or "shared"
     shape, logits = f"T × {config.n_embd}", f"T × {config.vocab_size}"
     figure, axes = look.start(5.2, width=width)

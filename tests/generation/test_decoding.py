@@ -29,7 +29,7 @@ MODERN = replace(
     n_hidden=20,
     tie_word_embeddings=False,
 )
-SMEARED = replace(MODERN, smear=3, embedding_norm=True)
+SMEARED = replace(MODERN, ngram_rows=10, smear=3, embedding_norm=True)
 
 
 def random_model(config=SHAPE, **changes):

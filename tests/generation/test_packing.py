@@ -38,7 +38,7 @@ LLAMA = replace(
     tie_word_embeddings=False,
 )
 WINDOW = replace(LLAMA, attention="sliding_window", window=3)
-SMEARED = replace(LLAMA, smear=3, embedding_norm=True, norm_affine=False)
+SMEARED = replace(LLAMA, ngram_rows=17, smear=3, embedding_norm=True, norm_affine=False)
 SHAPES = pytest.mark.parametrize("config", [GPT2, LLAMA, WINDOW, SMEARED])
 PACKINGS = pytest.mark.parametrize(
     ("weights", "tolerance"), [("float32", 1e-5), ("int8", 0.05)]

@@ -24,6 +24,7 @@ SMEARED = replace(
     PLAIN,
     positions="rotary",
     n_kv_head=1,
+    ngram_rows=10,
     smear=3,
     attention="sliding_window",
     window=3,

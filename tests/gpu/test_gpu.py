@@ -40,6 +40,7 @@ FAST = replace(
     positions="rotary",
     norm="rmsnorm",
     feed_forward="swiglu",
+    ngram_rows=30,
     smear=3,
     embedding_norm=True,
     tie_word_embeddings=False,

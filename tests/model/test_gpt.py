@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from llmlib.model.bigram import Bigram
-from llmlib.model.blocks import MLP, LayerNorm, RMSNorm, SwiGLU
+from llmlib.model.blocks import MLP, LayerNorm, NGramEmbedding, RMSNorm, SwiGLU
 from llmlib.model.cache import KVCache
 from llmlib.model.config import GPTConfig
 from llmlib.model.gpt import GPT
@@ -40,6 +40,7 @@ FAST = replace(
     embedding_norm=True,
     feed_forward="swiglu",
     tie_word_embeddings=False,
+    ngram_rows=11,
     smear=3,
     init="zero_output",
 )
@@ -327,9 +328,9 @@ def test_size_report_counts_what_torch_counts(config):
 def test_size_report_counts_the_cache(config):
     cache = KVCache(GPT(config))
     stored = [*cache.keys, *cache.values, cache.embedded]
-    numbers = sum(tensor.numel() for tensor in stored)
-    assert size_report(config).cache_bytes() == 4 * numbers
-    assert size_report(config).cache_bytes(2) == 2 * numbers
+    numbers, ids = sum(tensor.numel() for tensor in stored), cache.ids.nbytes
+    assert size_report(config).cache_bytes() == 4 * numbers + ids
+    assert size_report(config).cache_bytes(2) == 2 * numbers + ids
 
 
 def test_config_round_trips_through_plain_values():
@@ -360,6 +361,7 @@ def test_config_round_trips_through_plain_values():
         ({"rope_theta": 0.0}, "rope_theta"),
         ({"rope_theta": float("inf")}, "rope_theta must be .* finite, got inf"),
         ({"smear": -1}, "smear"),
+        ({"ngram_rows": -1}, "ngram_rows must be at least 0, got -1"),
     ],
 )
 def test_impossible_configs_are_refused_at_construction(change, words):
@@ -477,3 +479,31 @@ def test_a_compiled_model_is_observed_as_itself():
         model(ids)
     assert seen.keys() == expected.keys()
     assert all(torch.equal(seen[name], expected[name]) for name in seen)
+
+
+@pytest.mark.parametrize("rows", [1, 6, 100_003])
+def test_ngrams_are_looked_up_by_a_hash_of_their_tokens(rows):
+    torch.manual_seed(0)
+    table = NGramEmbedding(rows, 3).double()
+    ids = torch.randint(2**31 - 1, (2, 9))
+
+    def expected(text, position):
+        total = torch.zeros(3, dtype=torch.float64)
+        for n in (2, 3, 4):
+            code = 0
+            for back in range(n):
+                id_ = text[position - back] if position >= back else 0
+                code = (code + id_ * 2654435761**back) % 2**32
+            total += table.weight[code % rows]
+        return total
+
+    plain = [[expected(text, i) for i in range(9)] for text in ids.tolist()]
+    plain = torch.stack([torch.stack(row) for row in plain])
+    assert_close(table(ids), plain)
+    assert_close(table(ids.int()), plain)
+
+
+def test_a_table_of_ngrams_starts_at_zero_where_blocks_do():
+    assert not GPT(FAST).embed_ngrams.weight.any()
+    drawn = GPT(replace(SMALL, ngram_rows=4000)).embed_ngrams.weight
+    assert_close(drawn.std().item(), 0.02, atol=0.001, rtol=0)

@@ -32,7 +32,7 @@ def test_a_head_of_its_own_has_its_own_count():
 
 
 def test_the_parameters_of_the_drawing_are_all_of_the_model():
-    config = GPTConfig(50, 16, 3, 2, 8, smear=2, embedding_norm=True)
+    config = GPTConfig(50, 16, 3, 2, 8, ngram_rows=5, smear=2, embedding_norm=True)
     counts = [re.fullmatch(r"([0-9,]+)( \+)?", word) for word in words(config)]
     numbers = [int(count[1].replace(",", "")) for count in counts if count]
     embedding, last_norm, *block = numbers

@@ -43,6 +43,7 @@ FAST = {
     "embedding_norm": True,
     "feed_forward": "swiglu",
     "tie_word_embeddings": False,
+    "ngram_rows": 30,
     "smear": 2,
     "dropout": 0.1,
 }

@@ -118,7 +118,9 @@ def test_muon_refuses_a_vector():
 
 
 def groups(config: TrainConfig) -> dict[str, tuple[str, float, float]]:
-    model_config, _ = fast_recipe(vocab_size=20, block_size=8, n_layer=2, n_embd=16)
+    model_config, _ = fast_recipe(
+        vocab_size=20, block_size=8, n_layer=2, n_embd=16, ngram_rows=9
+    )
     model = GPT(model_config)
     names = {p: name for name, p in model.named_parameters()}
     found = {
@@ -141,6 +143,7 @@ def test_muon_has_the_matrices_of_the_blocks_and_adam_the_rest():
     )
     found = groups(config)
     assert found["embed_tokens.weight"] == ("AdamW", 0.1, 0.1)
+    assert found["embed_ngrams.weight"] == ("AdamW", 0.1, 0.1)
     assert found["lm_head.weight"] == ("AdamW", 0.2, 0.1)
     assert found["smear.weight"] == ("AdamW", 0.3, 0.1)
     blocks = {kind for name, kind in found.items() if name.startswith("blocks.")}

@@ -40,6 +40,7 @@ KINDS = {
     "fast": {
         "positions": "rotary",
         "norm_affine": False,
+        "ngram_rows": 20,
         "smear": 3,
         "tie_word_embeddings": False,
         "init": "zero_output",

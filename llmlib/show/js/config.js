@@ -24,6 +24,7 @@ const FIELDS = { // llmlib.GPTConfig: what each may be, and its default
   attention: [oneOf("causal", "sliding_window", "strided", "everything"), "causal"],
   window: [count, 0],
   stride: [count, 0],
+  ngram_rows: [count, 0],
   smear: [count, 0],
   tie_word_embeddings: [flag, true],
   init: [oneOf("scaled_normal", "zero_output"), "scaled_normal"],

@@ -16,6 +16,8 @@ const MASKS = { // does a position see the one that lies `back` positions before
   everything: () => () => true,
 };
 
+const LONGEST_NGRAM = 4, PRIME = 0x9e3779b1;
+
 /** What attention has computed for the positions behind it, kept for those to come. A
  * smaller `length` forgets the positions after it. */
 export class KVCache {
@@ -25,6 +27,7 @@ export class KVCache {
     this.keys = Array.from({ length: n_layer }, layer);
     this.values = Array.from({ length: n_layer }, layer);
     this.embedded = new Float32Array(positions * n_embd); // what smear looks back on
+    this.ids = new Int32Array(positions); // and what n-grams are made of
     this.length = 0;
   }
 }
@@ -61,13 +64,31 @@ export class GPT {
 
   /** The residual stream before the first block: what each token is, and where. */
   embed(ids, cache) {
-    const { n_embd: C, embedding_norm, smear } = this.config;
+    const { n_embd: C, embedding_norm, ngram_rows, smear } = this.config;
     const table = this.tensors["embed_tokens.weight"];
     let x = new Float32Array(ids.length * C);
     ids.forEach((id, t) => x.set(table.subarray(id * C, (id + 1) * C), t * C));
+    if (ngram_rows) this.addNGrams(x, ids, cache);
     this.addPositions(x, cache.length);
     if (embedding_norm) x = this.norm("embedding_norm", x);
     return smear ? this.smear(x, cache) : x;
+  }
+
+  /** The vectors of the last two, three and four tokens, whose rows a hash says. */
+  addNGrams(x, ids, cache) {
+    const { n_embd: C, ngram_rows } = this.config;
+    const table = this.tensors["embed_ngrams.weight"];
+    cache.ids.set(ids, cache.length);
+    ids.forEach((id, t) => {
+      let code = id, factor = 1;
+      for (let back = 1; back < LONGEST_NGRAM; back++) {
+        factor = Math.imul(factor, PRIME);
+        const before = cache.ids[cache.length + t - back] ?? 0;
+        code = (code + Math.imul(factor, before)) >>> 0; // of 32 bits, as in Python
+        const row = code % ngram_rows;
+        add(x.subarray(t * C, (t + 1) * C), table.subarray(row * C, (row + 1) * C));
+      }
+    });
   }
 
   addPositions(x, start) {

@@ -20,6 +20,7 @@ export function tensorShapes(config) {
       shapes[`${name}.bias`] = [C];
     }
   };
+  if (config.ngram_rows) shapes["embed_ngrams.weight"] = [config.ngram_rows, C];
   if (config.positions === "learned") {
     shapes["position_embedding.weight"] = [config.block_size, C];
   }

@@ -27,12 +27,12 @@ CONFIGS = {
     | {"n_kv_head": 1, "tie_word_embeddings": False},
     "waves": {"positions": "sinusoidal", "norm": "rmsnorm", "norm_affine": False}
     | {"feed_forward": "relu2", "embedding_norm": True, "bias": True},
-    "bare": {"positions": "none", "norm_affine": False, "smear": 3}
+    "bare": {"positions": "none", "norm_affine": False, "smear": 3, "ngram_rows": 50}
     | {"tie_word_embeddings": False, "init": "zero_output", "n_hidden": 50},
     "window": {"attention": "sliding_window", "window": 5, "smear": 1, "bias": True},
     "strided": {"attention": "strided", "window": 3, "stride": 4, "norm": "rmsnorm"}
     | {"embedding_norm": True, "feed_forward": "swiglu", "bias": True},
-    "everything": {"attention": "everything", "positions": "rotary", "smear": 2},
+    "everything": {"attention": "everything", "positions": "rotary", "ngram_rows": 7},
     "odd": {"n_embd": 21, "n_head": 3, "positions": "sinusoidal", "n_hidden": 13},
     "slim": {"n_embd": 30, "n_head": 5, "n_layer": 1, "positions": "rotary"}
     | {"feed_forward": "swiglu", "n_hidden": 7, "embedding_norm": True},
