@@ -4,9 +4,9 @@ comes to.
 
     python -m benchmarks.variants [--quick]
 
-Recipe and length are those with which `benchmarks.training` goes for the highest of its
-losses; the loss is that of the whole validation split. Nothing is timed. One thread;
-takes about two minutes.
+Recipe and length (but of the last variant, which is shorter) are those with which
+`benchmarks.training` goes for the highest of its losses; the loss is that of the whole
+validation split. Nothing is timed. One thread; takes about two minutes.
 """
 
 from dataclasses import dataclass, field
@@ -78,7 +78,7 @@ def table(record: dict[str, Any]) -> str:
         (name, f"{mean(losses):.4f}", " ".join(f"{loss:.4f}" for loss in losses))
         for name, losses in record["losses"].items()
     ]
-    return f"after {record['steps']} steps\n{aligned(head, *rows)}"
+    return f"after {record['steps']} steps at most\n{aligned(head, *rows)}"
 
 
 def main(arguments: list[str] | None = None) -> None:
