@@ -9,6 +9,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,16 @@ def alternate(
         for name, run in runs.items():
             taken[name].append(seconds(run))
     return taken
+
+
+def peaks(size: int = 1024, rounds: int = 20) -> dict[str, int]:
+    """FLOPs a second of the fastest product of two square matrices, by number type."""
+    found = {}
+    for name in ("float32", "bfloat16"):
+        a, b = (torch.randn(size, size).to(getattr(torch, name)) for _ in range(2))
+        taken = alternate({"product": partial(torch.matmul, a, b)}, rounds)["product"]
+        found[name] = round(2 * size**3 / min(taken))
+    return found
 
 
 def spread(values: list[float], digits: int = 4) -> dict[str, float]:

@@ -1,31 +1,41 @@
 """From nanoGPT's recipe to the fast one, rung by rung: seconds and tokens until
 the validation loss of nanoGPT's recipe on Tiny Shakespeare is reached.
 
-    python -m benchmarks.speedrun [--only RUNG ...] [--seeds 3] [--quick]
+    python -m benchmarks.speedrun [--only RUNG ...] [--seeds 3] [--rounds 60] [--quick]
 
 Each rung keeps what the ones before it changed. Since a schedule has to know its length,
 a rung is trained at several lengths, each CLOSER times the next longer one, until one
 misses the target on the mean over the seeds and its neighbour reaches it; what the rung
 needs lies on the line between the two.
 
-The rungs are measured one after another and not in turns. How many times shorter one is
-than another is therefore exposed to drifts of the machine's speed; their steps and tokens
-are not. One thread. Takes about half an hour.
+How many steps a rung needs does not depend on the speed of the machine, which drifts. How
+long a step takes does, and is measured for all rungs in turns. One thread. Takes about
+half an hour.
 """
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import torch
 
-from benchmarks.machine import RESULTS, aligned, describe, ranged, spread, write_results
+from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
+from benchmarks.machine import (
+    RESULTS,
+    aligned,
+    alternate,
+    describe,
+    peaks,
+    ranged,
+    spread,
+    write_results,
+)
 from benchmarks.training import shakespeare, train, train_baseline
-from llmlib import plain_recipe
+from llmlib import GPT, Trainer, plain_recipe
 
 TARGET = 1.8976
 FIRST = "nanoGPT's recipe"
@@ -99,6 +109,18 @@ RUNGS = [
         },
     ),
     Rung("two layers", 73, {"n_layer": 2, "n_hidden": 512}, {"learning_rate": 0.06}),
+    Rung("a table of n-grams", 54, {"ngram_rows": 2048}),
+    Rung(
+        "one layer, a larger table",
+        45,
+        {"n_layer": 1, "n_hidden": 128, "ngram_rows": 5248},
+        {
+            "batch_size": 32,
+            "learning_rate": 0.07,
+            "momentum": 0.7,
+            "embedding_lr": 0.1,
+        },
+    ),
 ]
 
 
@@ -127,7 +149,7 @@ def run(rung: Rung, steps: int, seed: int) -> dict[str, Any]:
 
 def bracket(
     train_for: Callable[[int, int], dict[str, Any]], steps: int, seeds: int
-) -> list[list[dict[str, Any]]]:
+) -> list[dict[str, Any]]:
     """Runs of two neighbouring lengths: the shorter one misses the target on the mean
     over the seeds, the longer one reaches it. `train_for` makes a run, of so many steps
     from a seed.
@@ -142,7 +164,7 @@ def bracket(
             missing, steps = runs, round(steps / CLOSER)
         else:
             reaching, steps = runs, round(steps * CLOSER)
-    return [missing, reaching]
+    return missing + reaching
 
 
 def needed(shorter: list[dict[str, Any]], longer: list[dict[str, Any]]) -> float:
@@ -154,11 +176,37 @@ def needed(shorter: list[dict[str, Any]], longer: list[dict[str, Any]]) -> float
     return x0 + (x1 - x0) * (y0 - TARGET) / (y0 - y1)
 
 
-def summary(name: str, runs: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """What a rung needs, all seeds together and each by itself, and how that was found."""
-    every = [run for length in runs for run in length]
-    pace = sum(r["seconds"] for r in every) / sum(r["steps"] for r in every)
+def racers() -> dict[str, Iterator[object]]:
+    """A training of every rung, on noise: a step takes as long, whatever it reads."""
+    noise = torch.randint(65, (10_000,))
+    baseline = Baseline()
+    trainings: dict[str, Iterator[object]] = {
+        FIRST: BaselineTraining(BaselineGPT(baseline), noise, baseline)
+    }
+    for rung in ladder(RUNGS):
+        shape, settings = plain_recipe(65, **rung.model | rung.training)
+        trainings[rung.name] = Trainer(GPT(shape), noise, noise, settings)
+    return trainings
+
+
+def paces(rounds: int) -> dict[str, float]:
+    """The seconds of a step of every rung: the median of so many, made in turns."""
+    steps = {name: partial(next, training) for name, training in racers().items()}
+    taken = alternate(steps, rounds)
+    return {name: median(seconds) for name, seconds in taken.items()}
+
+
+def summary(
+    name: str, every: list[dict[str, Any]], pace: float | None = None
+) -> dict[str, Any]:
+    """What a rung needs, all seeds together and each by itself, and how that was found:
+    the runs of two lengths. `pace` is the seconds of a step; without it, that of the runs.
+    """
+    if pace is None:
+        pace = sum(r["seconds"] for r in every) / sum(r["steps"] for r in every)
     row = every[0]["tokens"] // every[0]["steps"]
+    lengths = sorted({run["steps"] for run in every})
+    runs = [[run for run in every if run["steps"] == length] for length in lengths]
     steps = needed(*runs)
     by_seed = [needed([a], [b]) for a, b in zip(*runs, strict=True)]
     return {
@@ -196,23 +244,25 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=3)
     rungs: Any = {"choices": list(makers), "metavar": "RUNG"}
     parser.add_argument("--only", nargs="*", **rungs, help="these; the others stay")
+    parser.add_argument("--rounds", type=int, default=60, help="of a step of each")
     parser.add_argument("--quick", action="store_true", help="a few steps of each")
     options = parser.parse_args(arguments)
     torch.set_num_threads(1)
     path = RESULTS / "speedrun.json"
     kept = json.loads(path.read_text())["rungs"] if options.only else []
-    measured = {rung["name"]: rung for rung in kept}
+    runs = {rung["name"]: rung["runs"] for rung in kept}
     for name in options.only or makers:
         print(name, flush=True)
         train_for, steps = makers[name]
         if options.quick:
             train_for(3, 0)
         else:
-            found = bracket(train_for, steps, options.seeds)
-            measured[name] = summary(name, found)
+            runs[name] = bracket(train_for, steps, options.seeds)
     if not options.quick:
-        rungs = [measured[name] for name in makers]
-        record = {"machine": describe(), "target": TARGET, "rungs": rungs}
+        pace = paces(options.rounds)
+        rungs = [summary(name, runs[name], pace[name]) for name in makers]
+        found = {"machine": describe(), "peak": peaks()}
+        record = found | {"target": TARGET, "rungs": rungs}
         write_results("speedrun", record)
         print(table(record))
 

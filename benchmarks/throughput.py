@@ -25,6 +25,7 @@ from benchmarks.machine import (
     aligned,
     alternate,
     describe,
+    peaks,
     ranged,
     ratios,
     seconds,
@@ -45,13 +46,6 @@ GROWTH = {
 }
 MIDDLE = {"block_size": 128, "n_layer": 4, "n_embd": 128, "batch_size": 8}
 """The point from which each of them grows."""
-
-
-def peak(dtype: torch.dtype, size: int = 1024, rounds: int = 20) -> float:
-    """FLOPs a second of the fastest product of two square matrices."""
-    a, b = (torch.randn(size, size).to(dtype) for _ in range(2))
-    taken = alternate({"product": lambda: a @ b}, rounds)["product"]
-    return 2 * size**3 / min(taken)
 
 
 def make_trainer(shape: dict[str, int], n_head: int = 2, **training: Any) -> Trainer:
@@ -136,10 +130,7 @@ def one_point(shape: dict[str, int], steps: int = 8) -> dict[str, Any]:
 def measure(quick: bool = False) -> dict[str, Any]:
     """The peak, steps beside the baseline's, and how steps grow."""
     record: dict[str, Any] = {"machine": describe()}
-    record["peak"] = {
-        "float32": round(peak(torch.float32)),
-        "bfloat16": round(peak(torch.bfloat16)),
-    }
+    record["peak"] = peaks()
     rounds = 2 if quick else 30
     record["steps"] = {name: compare(name, rounds) for name in SHAPES}
     if not quick:

@@ -5,13 +5,14 @@ Shapes: N matrices of one shape, R rows, K columns.
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from inspect import unwrap
 from math import inf
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.optim import AdamW, Optimizer
+from torch.optim import Optimizer
 
 from llmlib.training.config import TrainConfig
 
@@ -58,6 +59,15 @@ def orthogonalize(
     return x
 
 
+class AdamW(torch.optim.AdamW):
+    """torch's, without what torch.compile wants around two methods: that imports the whole
+    compiler, a second that every training here would begin with.
+    """
+
+    add_param_group = unwrap(Optimizer.add_param_group)
+    step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
+
+
 class Muon(Optimizer):
     """Momentum, orthogonalized (Jordan et al. 2024): for each matrix W with gradient G
 
@@ -71,6 +81,8 @@ class Muon(Optimizer):
     Raises ValueError for a parameter that is not a matrix, a rate or decay below 0 and
     a momentum outside [0, 1).
     """
+
+    add_param_group = AdamW.add_param_group
 
     def __init__(
         self,

@@ -3,6 +3,7 @@ shortest length that reaches a loss.
 """
 
 import json
+import time
 
 import pytest
 import torch
@@ -110,11 +111,14 @@ def test_the_length_that_reaches_the_target_is_found_between_two(first):
         }
 
     runs = speedrun.bracket(pretend, first, seeds=2)
-    assert runs[0][0]["steps"] < 60 <= runs[1][0]["steps"]
-    assert runs[0][0]["steps"] > 0.8 * runs[1][0]["steps"]
+    shorter, longer = sorted({run["steps"] for run in runs})
+    assert 0.8 * longer < shorter < 60 <= longer
     found = speedrun.summary("made up", runs)
     assert (found["steps"], found["tokens"], found["seconds"]) == (60, 600, 12.0)
     assert found["seconds by seed"] == [12.0, 12.0]
+    timed = speedrun.summary("made up", runs, pace=0.5)
+    assert (timed["steps"], timed["seconds"]) == (60, 30.0)
+    assert timed["seconds by seed"] == [30.0, 30.0]
 
 
 def test_the_sweep_measures_on_the_tuning_split(monkeypatch):
@@ -172,10 +176,33 @@ def test_each_rung_keeps_what_came_before():
     whole = speedrun.ladder(speedrun.RUNGS)
     assert [rung.name for rung in whole] == [rung.name for rung in speedrun.RUNGS]
     assert whole[-1].training["optimizer"] == "muon"
-    assert whole[-1].model["n_layer"] == 2
+    assert whole[-1].model["n_layer"] == 1
     assert whole[0].model == {}
-    assert "smear" not in whole[-4].model
-    assert whole[-3].model["smear"] == 3
+    assert "smear" not in whole[-6].model
+    assert whole[-5].model["smear"] == 3
+
+
+def test_the_last_rung_is_within_the_baselines_size():
+    racer = speedrun.racers()[speedrun.RUNGS[-1].name]
+    assert sum(p.numel() for p in racer.model.parameters()) <= 1.01 * 795_904
+
+
+def test_the_pace_of_a_rung_is_that_of_its_own_steps_in_turns(monkeypatch):
+    turns = []
+
+    class Racer:
+        def __init__(self, seconds):
+            self.seconds = seconds
+
+        def __next__(self):
+            turns.append(self.seconds)
+            time.sleep(self.seconds)
+
+    racers = {"slow": Racer(0.02), "fast": Racer(0.0)}
+    monkeypatch.setattr(speedrun, "racers", lambda: racers)
+    pace = speedrun.paces(3)
+    assert turns == [0.02, 0.0] * 4  # the first round warms up
+    assert pace["fast"] < 0.02 <= pace["slow"]
 
 
 def test_a_rung_that_is_none_is_named(capsys):

@@ -14,6 +14,7 @@ from llmlib.training.config import TrainConfig
 from llmlib.training.optimizers import (
     NEWTON_SCHULZ,
     POLAR_EXPRESS,
+    AdamW,
     Muon,
     build_optimizers,
     clip_gradient,
@@ -51,6 +52,15 @@ def test_muon_moves_as_torch_muon(momentum, weight_decay):
         moved = (b - start).norm()
         assert moved > 0.1
         assert (a - b).norm() < 0.02 * moved  # both compute in bfloat16
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_adamw_moves_as_torch_adamw(fused):
+    ours, theirs = matrices(), matrices()
+    shared = {"lr": 0.02, "betas": (0.9, 0.95), "weight_decay": 0.1, "fused": fused}
+    steps(AdamW(ours, **shared), ours)
+    steps(torch.optim.AdamW(theirs, **shared), theirs)
+    assert_close(ours, theirs, atol=0, rtol=0)
 
 
 def test_a_copy_of_muon_moves_alike():

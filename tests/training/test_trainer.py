@@ -97,6 +97,26 @@ def test_a_compiled_training_is_the_same_training():
     assert done.returncode == 0, done.stderr
 
 
+WITHOUT_THE_COMPILER = """
+import sys, torch
+from llmlib import GPT, Trainer, fast_recipe
+
+model_config, config = fast_recipe(11, 8, n_embd=32, max_iters=2, batch_size=4)
+ids = torch.arange(300) ** 2 % 11
+trainer = Trainer(GPT(model_config), ids, ids[:50], config)
+print(len(list(trainer)))
+trainer.save(sys.argv[1])
+print("torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_training_does_not_wait_for_the_compiler(tmp_path):
+    """Importing it takes about as long as importing torch."""
+    command = [sys.executable, "-c", WITHOUT_THE_COMPILER, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["2", "False"], done.stderr
+
+
 def test_logs_say_what_happened(make_trainer, ids):
     trainer = make_trainer()
     logs = list(trainer)
