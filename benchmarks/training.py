@@ -7,7 +7,7 @@ A time is that of the training steps alone; the loss is the mean over the whole
 validation split (the last tenth), measured after the last step and not counted. Each
 training is planned for its number of steps, since both schedules need to know it.
 SECTIONS lists what is compared, and on how many threads. The trainings behind the
-committed results add up to 1.6 hours; most of the validations come on top.
+committed results add up to an hour and a half; most of the validations come on top.
 """
 
 import argparse
