@@ -48,7 +48,7 @@ def train_stories() -> tuple[GPT, Tokenizer]:
     _, val = load_corpus("stories").split()
     tokenizer = BPETokenizer.train(train[:1_000_000], vocab_size=2048)
     shape = {"block_size": 192, "n_layer": 2, "n_head": 4, "n_embd": 128}
-    rates = {"embedding_lr": 0.04, "head_lr": 0.02, "cooldown": 1.0}
+    rates: dict[str, Any] = {"embedding_lr": 0.04, "head_lr": 0.02, "cooldown": 1.0}
     config, training = fast_recipe(
         tokenizer.vocab_size, **shape, **rates, max_iters=6000, eval_interval=600
     )
@@ -70,8 +70,8 @@ def train_shakespeare() -> tuple[GPT, Tokenizer]:
         learning_rate=0.02,
         eval_interval=100,
     )
-    ids = (token_ids(tokenizer, half) for half in corpus.split())
-    return run(Trainer(new(config), *ids, training)), tokenizer
+    train_ids, val_ids = (token_ids(tokenizer, half) for half in corpus.split())
+    return run(Trainer(new(config), train_ids, val_ids, training)), tokenizer
 
 
 def new(config: llmlib.GPTConfig) -> GPT:

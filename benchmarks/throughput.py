@@ -65,6 +65,12 @@ def make_trainer(shape: dict[str, int], n_head: int = 2, **training: Any) -> Tra
     return Trainer(GPT(model_config), ids, ids[:2000], config)
 
 
+def flops_per_token(trainer: Trainer) -> int:
+    """Of a step; going back costs twice as much as going forward."""
+    assert isinstance(trainer.model, GPT)
+    return 3 * size_report(trainer.model.config).flops_per_token
+
+
 def make_baseline(shape: dict[str, int], n_head: int) -> BaselineTraining:
     """The baseline at that shape, whose batch is ours; only the heads may be others."""
     config = replace(Baseline(), n_head=n_head, max_iters=10**6, **shape)
@@ -81,7 +87,7 @@ def compare(name: str, rounds: int, **training: Any) -> dict[str, Any]:
         {"ours": lambda: next(ours), "baseline": lambda: next(theirs)}, rounds
     )
     tokens = shape["batch_size"] * shape["block_size"]
-    flops = 3 * tokens * size_report(ours.model.config).flops_per_token
+    flops = tokens * flops_per_token(ours)
     rate = {who: spread([tokens / s for s in taken[who]], 0) for who in taken}
     return {
         "shape": shape,
@@ -119,11 +125,10 @@ def one_point(shape: dict[str, int], steps: int = 8) -> dict[str, Any]:
     taken = alternate({"step": lambda: next(trainer)}, steps)["step"]
     more = kilobytes("VmHWM") - before
     tokens = shape["batch_size"] * shape["block_size"]
-    flops = 3 * size_report(trainer.model.config).flops_per_token
     return {
         "tokens a second": spread([tokens / s for s in taken], 0),
         "megabytes": round(more / 1024, 1),
-        "FLOPs a token": flops,
+        "FLOPs a token": flops_per_token(trainer),
     }
 
 

@@ -16,6 +16,7 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
@@ -163,7 +164,10 @@ def record(
     }
 
 
-TRAIN = {"ours": train_fast, "baseline": train_baseline}
+TRAIN: dict[str, Callable[..., dict[str, Any]]] = {
+    "ours": train_fast,
+    "baseline": train_baseline,
+}
 
 
 def in_a_process(who: str, settings: dict[str, Any], seed: int) -> dict[str, Any]:
