@@ -2,12 +2,18 @@
 
 import argparse
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from llmlib.cli.options import add_option, check_least, option
 from llmlib.cli.prompts import known_text
-from llmlib.generation.decoding import beam_search, write
+from llmlib.generation.decoding import (
+    beam_search,
+    generate,
+    generate_batch,
+    prompt_ids,
+)
 from llmlib.generation.packing import WEIGHTS, packed
 from llmlib.generation.sampling import Sampling
 from llmlib.generation.streams import until, whole_characters
@@ -15,6 +21,8 @@ from llmlib.model.gpt import GPT
 from llmlib.text.corpora import read_text
 from llmlib.text.tokenizers import Tokenizer
 from llmlib.training.saving import load_model
+
+TOGETHER = 16  # prompts that are written on side by side
 
 RULES = {
     "temperature": (
@@ -110,20 +118,32 @@ def run(arguments: argparse.Namespace) -> int:
     model, tokenizer = chosen_model(arguments)
     ask = sys.stdin.isatty()
     prompts = [known_text(tokenizer, prompt, ask=ask) for prompt in prompts]
+    rows = [prompt_ids(model, tokenizer, prompt) for prompt in prompts]
+    written = continuations(
+        model, rows, arguments.max_new_tokens, sampling, arguments.num_beams
+    )
     for row, prompt in enumerate(prompts):
         print("\n" * bool(row) + prompt, end="", flush=True)
-        rules = sampling.seeded(row)  # as row i of generate_batch
-        length = arguments.max_new_tokens
-        if arguments.num_beams is not None:
-            ids = tokenizer.encode(prompt) or tokenizer.start_ids
-            best = beam_search(model, ids, length, arguments.num_beams)
-            pieces = until(stop, whole_characters(tokenizer, best))
-        else:
-            pieces = write(model, tokenizer, prompt, length, rules, stop)
-        for piece in pieces:
+        for piece in until(stop, whole_characters(tokenizer, next(written))):
             print(piece, end="", flush=True)
         print()
     return 0
+
+
+def continuations(
+    model: GPT, rows: list[list[int]], n: int, sampling: Sampling, beams: int | None
+) -> Iterator[Iterable[int]]:
+    """What the model adds to each row: to a single one id by id, as they are chosen, to
+    more of them TOGETHER rows at a time.
+    """
+    if beams is not None:
+        yield from (beam_search(model, row, n, beams) for row in rows)
+    elif len(rows) == 1:
+        yield generate(model, rows[0], n, sampling)
+    else:
+        for first in range(0, len(rows), TOGETHER):
+            some, rules = rows[first : first + TOGETHER], sampling.seeded(first)
+            yield from generate_batch(model, some, n, rules)
 
 
 def read_prompts(arguments: argparse.Namespace) -> list[str]:

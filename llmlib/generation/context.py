@@ -98,3 +98,28 @@ def in_lockstep(
         new_ids = [next_id(row, sampling, t, ids) for row, sampling, ids in rows]
         context.append(new_ids)
         yield new_ids
+
+
+def side_by_side(
+    model: Model, prompts: list[list[int]], n: int, samplings: list[Sampling]
+) -> list[list[int]]:
+    """The n new ids after each prompt, of whatever length: all are read as far as the
+    shortest one goes, and from there on each takes its own next id where it has one,
+    and else one that is drawn.
+    """
+    lengths = [len(prompt) for prompt in prompts]
+    context = Context(model, [prompt[: min(lengths)] for prompt in prompts])
+    for length in range(min(lengths), max(lengths) + n):
+        rows = zip(prompts, context.logits(), samplings, context.rows, strict=True)
+        context.append(
+            [
+                prompt[length]
+                if length < len(prompt)
+                else next_id(logits, sampling, length - len(prompt), ids)
+                for prompt, logits, sampling, ids in rows
+            ]
+        )
+    return [
+        row[length : length + n]  # the shorter ones have written on
+        for row, length in zip(context.rows, lengths, strict=True)
+    ]

@@ -16,7 +16,6 @@ prompt.
 import math
 import operator
 import warnings
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from numbers import Integral
 
@@ -25,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llmlib.evaluation.models import Model, longest_read, unwrapped
-from llmlib.generation.context import Context, in_lockstep
+from llmlib.generation.context import Context, in_lockstep, side_by_side
 from llmlib.generation.sampling import UNCHANGED, Ids, Sampling
 from llmlib.generation.speculation import guess_and_check
 from llmlib.generation.streams import stop_strings, until, whole_characters
@@ -75,23 +74,18 @@ def generate_batch(
 ) -> list[list[int]]:
     """The new ids after each prompt. Row i is what ``generate`` writes with seed + i.
 
-    Prompts of one length are read together, those of each other length by themselves.
-    Raises as ``generate`` does.
+    Prompts of about one length are read together. Raises as ``generate`` does.
     """
     model = unwrapped(model)
     _check_at_least("max_new_tokens", max_new_tokens, 0)
     seeded = _seeded(sampling)
     rows = [_prompt(model, ids) for ids in prompts]
-    groups = defaultdict(list)
-    for i, row in enumerate(rows):
-        groups[len(row)].append(i)
     written: list[list[int]] = [[] for _ in rows]
-    for group in groups.values():
-        context = Context(model, [rows[i] for i in group])
+    for group in _of_about_one_length(rows, max_new_tokens):
         samplings = [seeded.seeded(i) for i in group]
-        for new_ids in in_lockstep(context, max_new_tokens, samplings):
-            for i, new_id in zip(group, new_ids, strict=True):
-                written[i].append(new_id)
+        new = side_by_side(model, [rows[i] for i in group], max_new_tokens, samplings)
+        for i, new_ids in zip(group, new, strict=True):
+            written[i] = new_ids
     return written
 
 
@@ -114,16 +108,24 @@ def write(
     context. Raises as ``generate`` and ``tokenizer.encode`` do, and ValueError for an
     empty stop string.
     """
-    model, stops = unwrapped(model), stop_strings(stop)
+    stops, ids = stop_strings(stop), prompt_ids(model, tokenizer, prompt)
+    new_ids = generate(model, ids, max_new_tokens, sampling, draft)
+    return until(stops, whole_characters(tokenizer, new_ids))
+
+
+def prompt_ids(model: Model, tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """The ids of a prompt, ``tokenizer.start_ids`` for an empty one. Warns where it is
+    longer than the context of a GPT.
+    """
+    model = unwrapped(model)
     ids = tokenizer.encode(prompt) or tokenizer.start_ids
     if isinstance(model, GPT) and len(ids) > model.block_size:
         warnings.warn(
             f"the prompt has {len(ids):,} tokens and the model reads the last "
             f"{model.block_size:,} only",
-            stacklevel=2,
+            stacklevel=3,
         )
-    new_ids = generate(model, ids, max_new_tokens, sampling, draft)
-    return until(stops, whole_characters(tokenizer, new_ids))
+    return ids
 
 
 def beam_search(
@@ -175,6 +177,19 @@ def _prompt(model: Model, ids: Ids) -> list[int]:
         raise ValueError("the prompt is empty: begin with tokenizer.start_ids")
     check_range("ids", min(row), max(row), getattr(model, "vocab_size", math.inf))
     return row[-(longest_read(model) or 0) :]
+
+
+def _of_about_one_length(rows: list[list[int]], spread: int) -> list[list[int]]:
+    """The numbers of the rows in groups, by length: none is longer than the first of its
+    group by more than ``spread``, beyond which another group would take fewer steps.
+    """
+    groups: list[list[int]] = []
+    for i in sorted(range(len(rows)), key=lambda i: len(rows[i])):
+        if groups and len(rows[i]) - len(rows[groups[-1][0]]) <= spread:
+            groups[-1].append(i)
+        else:
+            groups.append([i])
+    return groups
 
 
 def _check_draft(model: Model, draft: Model) -> None:

@@ -510,7 +510,11 @@ def test_generate_writes_what_the_package_writes(char_model, capsys):
     assert capsys.readouterr().out == f"the {expected}\n"
 
 
-def test_several_prompts_are_the_rows_of_a_batch(char_model, tmp_path, capsys):
+@pytest.mark.parametrize("together", [2, 16])
+def test_several_prompts_are_the_rows_of_a_batch(
+    together, char_model, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setattr("llmlib.cli.generate.TOGETHER", together)
     model, tokenizer = load_model(char_model)
     prompts = ["hen", "a cold lake", "Café"]
     batch = generate_batch(

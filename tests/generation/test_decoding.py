@@ -221,15 +221,33 @@ def test_the_model_is_left_as_it_was():
 @pytest.mark.parametrize(
     "sampling", [GREEDY, Sampling(0.8, 7, repetition_penalty=1.1, seed=9)]
 )
-def test_rows_of_a_batch_equal_single_runs(sampling):
-    model = random_model(SMEARED)
+@pytest.mark.parametrize("n", [1, 4, 15])
+@pytest.mark.parametrize(
+    "model",
+    [
+        random_model(SMEARED),
+        random_model(),
+        Bigram(13),
+        NGram(3, 13).fit(torch.arange(60) * 7 % 13),
+    ],
+)
+def test_rows_of_a_batch_equal_single_runs(model, n, sampling):
     prompts = [[1, 2, 3], [4], [5, 6, 7], list(range(10)), torch.tensor([8]), [1, 2, 3]]
-    rows = generate_batch(model, prompts, 15, sampling)
+    rows = generate_batch(model, prompts, n, sampling)
     for i, (prompt, row) in enumerate(zip(prompts, rows, strict=True)):
         seeded = replace(sampling, seed=(sampling.seed or 0) + i)
-        assert row == list(generate(model, prompt, 15, seeded))
+        assert row == list(generate(model, prompt, n, seeded))
     assert generate_batch(model, prompts[:2], 0, sampling) == [[], []]
     assert generate_batch(model, [], 5, sampling) == []
+
+
+def test_prompts_of_about_one_length_share_their_steps():
+    model, read = random_model(block_size=64), []
+    model.register_forward_pre_hook(lambda _, args: read.append(tuple(args[0].shape)))
+    prompts = [[1] * length for length in (50, 3, 5, 53)]
+    generate_batch(model, prompts, 4, GREEDY)
+    # Three and five ids: after the first read one row still has two of its own.
+    assert read == [(2, 3)] + [(2, 1)] * 5 + [(2, 50)] + [(2, 1)] * 6
 
 
 def test_rows_of_a_batch_without_a_seed_differ():
