@@ -6,8 +6,8 @@ from typing import Any
 
 # PyTorch's threads wait for each other hundreds of times a step. GNU's OpenMP lets them wait
 # busily for some ten milliseconds, which on a core that has other work, too, makes small models
-# ten times slower; half a millisecond is as fast on a free one. Read when PyTorch is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+# ten times slower; a tenth of a millisecond is as fast on a free one. Read when PyTorch is loaded.
+os.environ.setdefault("GOMP_SPINCOUNT", "4000")
 
 from llmlib.evaluation.dependences import (
     chance_accuracy,

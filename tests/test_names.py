@@ -36,7 +36,7 @@ def test_a_missing_package_is_named_with_the_way_to_install_it():
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"), [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7")]
+    ("given", "kept"), [({}, "4000"), ({"GOMP_SPINCOUNT": "7"}, "7")]
 )
 def test_threads_wait_briefly_unless_told_otherwise(given, kept):
     inherited = {k: v for k, v in os.environ.items() if k != "GOMP_SPINCOUNT"}
