@@ -5,7 +5,6 @@ interrupted.
 import math
 import time
 from collections.abc import Sequence
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,23 +12,18 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from llmlib.evaluation.metrics import mean_loss, mean_loss_at, next_token_loss
+from llmlib.evaluation.metrics import mean_loss, mean_loss_at
 from llmlib.evaluation.models import unwrapped
 from llmlib.text.batches import batch_at, document_starts
 from llmlib.training import checkpoints
 from llmlib.training.config import TrainConfig
+from llmlib.training.gradients import GradientWorker
 from llmlib.training.ids import checked_ids
 from llmlib.training.memory import keep_freed_memory
 from llmlib.training.optimizers import build_optimizers, clip_gradient, step_at
 from llmlib.training.schedules import multiplier
 from llmlib.training.steps import StepLog, TrainingDivergedError
-from llmlib.training.weights import (
-    check_buffers,
-    fill,
-    hand_down_weights,
-    hand_up_gradients,
-    weights,
-)
+from llmlib.training.weights import fill, weights
 
 
 class Trainer:
@@ -37,8 +31,7 @@ class Trainer:
     its StepLog.
 
     The model learns in place. Between steps it is up to date, in float32 and eval mode.
-    With precision "bfloat16" a copy of it in bfloat16 does the work and hands its
-    gradients to the float32 weights.
+    With precision "bfloat16" a twin of it in bfloat16 computes the gradients.
 
     Rows begin anywhere in the ids. With `start_ids` (a tokenizer's own, say), every row
     begins where a document does, at its start_ids. In training one document in eight is
@@ -92,11 +85,7 @@ class Trainer:
         # A context that the model cannot read is refused by the model itself, now.
         with torch.no_grad():
             model(self.train_ids[None, : self.block_size].to(config.device))
-        bfloat16 = config.precision == "bfloat16"
-        if bfloat16:
-            check_buffers(model)
-        self._worker = deepcopy(model).to(torch.bfloat16) if bfloat16 else model
-        self._forward = torch.compile(self._worker) if config.compile else self._worker
+        self._worker = GradientWorker(self.model, config)
         self.optimizers = build_optimizers(model, config)
         self.step = 0
         self.best_step: int | None = None
@@ -151,9 +140,9 @@ class Trainer:
 
     def _differentiate(self) -> float:
         """Leaves the gradient of the step's mean loss in the model; returns the loss."""
-        config, worker = self.config, self._worker
+        config = self.config
         pieces = config.gradient_accumulation_steps
-        batch = batch_at(
+        inputs, targets = batch_at(
             self.train_ids,
             config.batch_size * pieces,
             self.block_size,
@@ -161,23 +150,10 @@ class Trainer:
             seed=config.seed,
             starts=self.starts,
         )
-        inputs, targets = (ids.to(config.device).chunk(pieces) for ids in batch)
         torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
-        self.model.zero_grad()
-        if worker is not self.model:
-            hand_down_weights(self.model, worker)
-        total = torch.zeros((), device=config.device)
-        worker.train()
-        try:
-            for x, y in zip(inputs, targets, strict=True):
-                loss = next_token_loss(self._forward(x), y) / pieces
-                loss.backward()
-                total += loss.detach()
-                if worker is not self.model:
-                    hand_up_gradients(worker, self.model)
-        finally:
-            worker.eval()
-        return total.item()
+        return self._worker.differentiate(
+            inputs.to(config.device), targets.to(config.device), pieces
+        )
 
     def _check_whole(self) -> None:
         """RuntimeError if the latest step was left while it was moving the weights."""

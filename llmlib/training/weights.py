@@ -66,33 +66,3 @@ def fill(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     """
     for name, tensor in weights(model).items():
         tensor.copy_(tensors[name])
-
-
-def check_buffers(model: nn.Module) -> None:
-    """ValueError for a model that saves more than its parameters: a twin hands up
-    gradients, and what else it learns, such as running means, would be lost.
-    """
-    parameters = {p.data_ptr() for p in model.parameters()}
-    for name, tensor in weights(model).items():
-        if tensor.data_ptr() not in parameters:
-            raise ValueError(
-                f"{name} is no parameter and would not be trained in bfloat16: "
-                'take precision="float32"'
-            )
-
-
-@torch.no_grad()
-def hand_down_weights(model: nn.Module, worker: nn.Module) -> None:
-    """Copies the weights of a model into its twin of another precision, and clears the
-    gradients that an interrupted step may have left there.
-    """
-    worker.zero_grad()
-    torch._foreach_copy_([*worker.parameters()], [*model.parameters()])
-
-
-def hand_up_gradients(worker: nn.Module, model: nn.Module) -> None:
-    """Adds the gradients of the twin to those of the model, and clears them."""
-    for copy, p in zip(worker.parameters(), model.parameters(), strict=True):
-        if copy.grad is not None:
-            p.grad = copy.grad.float() if p.grad is None else p.grad + copy.grad
-            copy.grad = None
