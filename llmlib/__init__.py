@@ -47,13 +47,13 @@ from llmlib.model.gpt import GPT
 from llmlib.model.observe import observe
 from llmlib.model.size import size_report
 from llmlib.show.bertviz_views import bertviz_view
+from llmlib.show.curves import plot_losses
 from llmlib.show.diagrams import plot_model
 from llmlib.show.grids import plot_grid
 from llmlib.show.plots import (
     plot_attention,
     plot_bars,
     plot_embedding,
-    plot_losses,
     plot_next_tokens,
     plot_surprisal,
 )

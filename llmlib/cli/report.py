@@ -49,7 +49,7 @@ def draw_losses(logs: list[StepLog], path: Path, name: str) -> None:
     """Draw the log of a training of that name; where matplotlib is not installed, a
     warning says so.
     """
-    from llmlib.show.plots import plot_losses
+    from llmlib.show.curves import plot_losses
 
     alt = f"Training and validation losses over {len(logs)} steps"
     try:

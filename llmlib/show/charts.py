@@ -14,10 +14,11 @@ from jaxtyping import Float
 
 from llmlib.inside.embeddings import principal_plane
 from llmlib.model.gpt import GPT
+from llmlib.show.curves import default_unit, plot_losses
 from llmlib.show.export import opened
 from llmlib.show.live import Live, table
 from llmlib.show.look import visible
-from llmlib.show.plots import default_unit, plot_embedding, plot_losses
+from llmlib.show.plots import plot_embedding
 from llmlib.text.tokenizers import Tokenizer
 
 SHOWN = 160  # tokens on a map, unless they are named

@@ -15,6 +15,7 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.text import Text
 
 from llmlib.show import look, plots
+from llmlib.show.curves import plot_losses
 from llmlib.show.grids import plot_grid
 from llmlib.show.picture import Picture
 
@@ -35,7 +36,7 @@ def words(picture: Picture) -> list[str]:
 def every_plot() -> dict[str, Picture]:
     tokens = ["a", " $x$", "\n", EVIL]
     return {
-        "losses": plots.plot_losses(
+        "losses": plot_losses(
             {EVIL: [(0, 3), (9, 1)], "b": [(0, 3.0), (9, 1.01)]},
             floor=0.5,
             baselines={"2-gram": 2.0},
@@ -128,7 +129,7 @@ def test_lines_to_names_cross_no_other_name():
         name: [(0, i), (9, 5)]
         for i, name in enumerate(["name", "pronoun", "elder", "quotation"])
     }
-    figure = plots.plot_losses(curves, alt="x").figure
+    figure = plot_losses(curves, alt="x").figure
     figure.draw_without_rendering()
     named = figure.axes[0].texts
     left = min(Text.get_window_extent(name).x0 for name in named)  # without its line
@@ -147,22 +148,20 @@ def test_a_run_is_drawn_with_its_validation_losses():
         SimpleNamespace(step=i, loss=9 - i, val_loss=9.5 - i if i % 2 else None)
         for i in range(1, 6)
     ]
-    picture = plots.plot_losses({"run": logs}, unit="nats", x="steps", alt="a run")
+    picture = plot_losses({"run": logs}, unit="nats", x="steps", alt="a run")
     assert {"run, training", "run, validation", "nats", "steps"} <= set(words(picture))
     train, val = picture.figure.axes[0].lines
     assert train.get_ydata().tolist() == [8, 7, 6, 5, 4]
     assert val.get_xdata().tolist() == [1, 3, 5]
-    only = plots.plot_losses({"run": logs[1::2]}, alt="no validation")
+    only = plot_losses({"run": logs[1::2]}, alt="no validation")
     assert {"run", "nats per token"} <= set(words(only))
-    beside = plots.plot_losses({"points": [(1, 2.0)], "run": logs}, alt="mixed")
+    beside = plot_losses({"points": [(1, 2.0)], "run": logs}, alt="mixed")
     assert "nats per token" in words(beside)
 
 
 @pytest.mark.parametrize("scale", ["linear", "log"])
 def test_nothing_of_the_ground_below_the_floor_is_free(scale):
-    picture = plots.plot_losses(
-        {"a": [(0, 6), (9, 0.6)]}, floor=0.5, scale=scale, alt="a"
-    )
+    picture = plot_losses({"a": [(0, 6), (9, 0.6)]}, floor=0.5, scale=scale, alt="a")
     (axes,) = picture.figure.axes
     bottom, top = axes.get_ylim()
     assert 0 <= bottom < 0.5 < top
@@ -173,15 +172,15 @@ def test_nothing_of_the_ground_below_the_floor_is_free(scale):
 
 
 def test_a_curve_of_one_point_is_drawn():
-    assert "a" in words(plots.plot_losses({"a": [(3, 2.0)]}, alt="a point"))
+    assert "a" in words(plot_losses({"a": [(3, 2.0)]}, alt="a point"))
 
 
 def test_a_logarithmic_axis_has_plain_numbers():
     curve = [(0, 6), (9, 0.4)]
-    shown = words(plots.plot_losses({"a": curve}, scale="log", alt="falls"))
+    shown = words(plot_losses({"a": curve}, scale="log", alt="falls"))
     assert {"0.5", "1", "2", "5"} <= set(shown)
     with pytest.raises(ValueError, match="'linear' or 'log', not 'cubic'"):
-        plots.plot_losses({"a": curve}, scale="cubic", alt="falls")
+        plot_losses({"a": curve}, scale="cubic", alt="falls")
 
 
 def test_attention_names_each_token_on_both_axes():
@@ -322,9 +321,9 @@ def test_an_embedding_of_another_shape_is_refused(shape):
 
 def test_losses_and_bars_of_nothing_are_refused():
     with pytest.raises(ValueError, match="at least one curve"):
-        plots.plot_losses({}, alt="none")
+        plot_losses({}, alt="none")
     with pytest.raises(ValueError, match="the curve 'a' has no points"):
-        plots.plot_losses({"a": []}, alt="none")
+        plot_losses({"a": []}, alt="none")
     with pytest.raises(ValueError, match="at least one value"):
         plots.plot_bars({}, unit="bits", alt="none")
 
