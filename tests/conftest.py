@@ -17,6 +17,7 @@ CHECKED = [
     "llmlib.model.cache",
     "llmlib.model.gpt",
     "llmlib.model.positions",
+    "llmlib.training.gradients",
     "llmlib.training.optimizers",
 ]
 
