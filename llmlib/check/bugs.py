@@ -23,12 +23,18 @@ from llmlib.evaluation.models import Model, evaluating
 def influence(model: Model, ids: Int[Tensor, " T"]) -> Float[Tensor, "T T"]:
     """Row t, column s: how far the logits at position s move when token t becomes another
     one (the largest change of any of them). Everything left of the diagonal should be 0.
+
+    AssertionError where logits are nan, of which nothing can be said.
     """
     with evaluating(model):
         before = model(ids[None])  # (1, T, V)
         changed = ids.repeat(len(ids), 1)  # one row for each token that changes
         changed.diagonal().copy_((ids + 1) % before.shape[-1])
-        return (model(changed) - before).abs().amax(-1)
+        after = model(changed)  # (T, T, V)
+    if before.isnan().any() or after.isnan().any():
+        raise AssertionError("the model gives logits that are no numbers (nan)")
+    moved = torch.where(after == before, 0.0, after - before)  # -inf stays -inf
+    return moved.abs().amax(-1)
 
 
 def check_awake(moved: Float[Tensor, "T T"]) -> Float[Tensor, "T T"]:
@@ -188,8 +194,10 @@ def assert_apart(
 
 def fingerprints(ids: Int[Tensor, "*N T"], length: int) -> Int[Tensor, "*N P"]:
     """A number for each piece of so many ids, the same for the same piece (Karp & Rabin
-    1987: a polynomial, modulo 2^64).
+    1987: a polynomial, modulo 2^64). ValueError for rows that are shorter.
     """
+    if ids.shape[-1] < length:
+        raise ValueError(f"a row of {ids.shape[-1]} ids has no piece of {length}")
     pieces = ids.unfold(-1, length, 1)  # (..., P, length), a view
     hashed = torch.zeros(pieces.shape[:-1], dtype=torch.int64)
     for i in range(length):

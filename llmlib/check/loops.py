@@ -26,7 +26,7 @@ def gradients(
     step: Step, model: nn.Module, inputs: Tensor, targets: Tensor, times: int
 ) -> list[dict[str, Tensor]]:
     """What the optimizer is given in each of several steps on one batch that move
-    nothing; the model itself stays as it is.
+    nothing; the model itself stays as it is. AssertionError where one is not finite.
     """
     model, given = deepcopy(model).eval(), []  # dropout would make each step another
     optimizer = SGD(model.parameters(), lr=0.0)
@@ -43,6 +43,9 @@ def gradients(
     optimizer.register_step_pre_hook(note)
     for _ in range(times):
         step(model, optimizer, inputs, targets)
+    for name, gradient in (item for named in given for item in named.items()):
+        if not gradient.isfinite().all():
+            raise AssertionError(f"the gradient of {name} is not finite")
     return given
 
 

@@ -27,7 +27,8 @@ def plot_losses(
     and, with a dot at each, its validation losses. `baselines` are level lines (n-grams,
     say); below `floor`, the exact entropy, nothing can be. `unit` names the values, which
     are drawn as they are (by default "nats per token" of StepLogs, "bits per character"
-    of pairs); `scale` is "linear" or "log". Raises ValueError where there is no curve.
+    of pairs); `scale` is "linear" or "log". Points that are not finite are left out.
+    Raises ValueError where there is no curve.
     """
     lines = [line for name, curve in curves.items() for line in _lines(name, curve)]
     if not lines:
@@ -64,15 +65,24 @@ def _lines(name: str, curve: Sequence[Any]) -> list[tuple[str, np.ndarray, str |
     if not len(curve):
         raise ValueError(f"the curve {name!r} has no points")
     if not hasattr(curve[0], "val_loss"):
-        return [(name, np.asarray(curve, dtype=float).reshape(-1, 2), None)]
+        return [(name, _finite(name, curve), None)]
     train = [(log.step, log.loss) for log in curve]
     val = [(log.step, log.val_loss) for log in curve if log.val_loss is not None]
     if not val:
-        return [(name, np.array(train), None)]
+        return [(name, _finite(name, train), None)]
     return [
-        (f"{name}, training", np.array(train), None),
-        (f"{name}, validation", np.array(val), "o"),
+        (f"{name}, training", _finite(name, train), None),
+        (f"{name}, validation", _finite(name, val), "o"),
     ]
+
+
+def _finite(name: str, curve: Sequence[Any]) -> np.ndarray:
+    """The points (n, 2) that can be drawn, as in a LossCurve."""
+    points = np.asarray(curve, dtype=float).reshape(-1, 2)
+    finite = points[np.isfinite(points).all(axis=1)]
+    if not len(finite):
+        raise ValueError(f"the curve {name!r} has no points that are finite")
+    return finite
 
 
 def _frame(axes: Any, curves: list[np.ndarray]) -> float:

@@ -111,6 +111,8 @@ def shade_below(axes: "Axes", floor: float) -> None:
     """Hatch the ground below `floor`: no model can be there."""
     lowest, top = axes.get_ylim()
     if axes.get_yscale() == "log":
+        if floor <= 0:
+            raise ValueError(f"a floor of {floor} has no place on a logarithmic axis")
         bottom = floor * (floor / top) ** 0.12
     else:
         bottom = max(0.0, floor - 0.12 * (top - floor))
@@ -124,7 +126,8 @@ def lay_bars(axes: "Axes", names: Sequence[str], **text: Any) -> None:
     """Name horizontal bars from the top down, and leave room for the values after them."""
     axes.set_yticks(range(len(names)), names, **text)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_xlim(0, axes.get_xlim()[1] * 1.1)
+    left, right = axes.get_xlim()
+    axes.set_xlim(1.1 * min(0, left), 1.1 * right)
     axes.tick_params(axis="y", length=0)
 
 

@@ -146,6 +146,42 @@ def test_influence_is_the_map_of_who_sees_whom():
     assert not influence(built(), IDS).tril(-1).any()
 
 
+class WithoutNumbers(GPT):
+    """Says nan at the first position, as a mask that hides everything there makes it."""
+
+    def forward(self, ids):
+        return super().forward(ids).index_fill(1, torch.tensor([0]), math.nan)
+
+
+def test_nothing_passes_that_is_no_number():
+    def step(model, optimizer, inputs, targets):
+        loss = museum.next_token_loss(model(inputs), targets) * math.nan
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    with pytest.raises(AssertionError, match=r"embed_tokens\.weight is not finite"):
+        assert_fresh_gradients(step, built(), *BATCH)
+    with pytest.raises(AssertionError, match=r"embed_tokens\.weight is not finite"):
+        assert_weights_move(step, built(), *BATCH, rate=1e-3)
+    future = built(
+        lambda config: WithoutNumbers(replace(config, attention="everything"))
+    )
+    with pytest.raises(AssertionError, match="logits that are no numbers"):
+        assert_causal(future, IDS)
+    with pytest.raises(AssertionError, match="logits that are no numbers"):
+        assert_hears_order(one_block(WithoutNumbers), IDS)
+
+
+def test_a_token_that_is_impossible_before_and_after_has_not_moved():
+    class Forbidding(GPT):
+        def forward(self, ids):
+            return super().forward(ids).index_fill(2, torch.tensor([0]), -math.inf)
+
+    assert_causal(built(Forbidding), IDS)
+
+
 def test_a_model_that_starts_at_zero_is_not_taken_for_a_right_one():
     config = replace(FAST, attention="everything", init="zero_output")
     with pytest.raises(AssertionError, match="no token changes"):
@@ -264,6 +300,11 @@ def test_a_leak_is_caught_and_stories_of_one_grammar_are_none():
         assert_apart(ids, ids[cut:], length=100)
 
 
+def test_a_text_shorter_than_its_pieces_has_none():
+    with pytest.raises(ValueError, match="row of 10 ids has no piece of 32"):
+        assert_apart(torch.arange(100), torch.arange(10))
+
+
 def test_what_is_too_good_is_not_true():
     with pytest.raises(AssertionError, match=r"2\.31 is below the floor of 2\.75"):
         assert_above_floor(2.31, 2.75)
@@ -288,6 +329,17 @@ def test_batches_do_not_depend_on_the_bug():
         list(museum.train(parts, FAST, ROWS, steps=3, batch_size=4))
     assert all(map(torch.equal, seen[GPT], seen[museum.merged_heads]))
     assert all(map(torch.equal, seen[GPT], seen[museum.with_dropout]))
+
+
+@pytest.mark.parametrize(
+    "step", [museum.step, museum.step_without_zero_grad, museum.step_in_bfloat16]
+)
+def test_a_step_gives_back_the_loss_before_it(step):
+    model = built()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = museum.validate(model, *BATCH)
+    assert step(model, optimizer, *BATCH) == pytest.approx(before)
+    assert museum.validate(model, *BATCH) < before
 
 
 def test_the_museum_trains():

@@ -1,14 +1,23 @@
 """Every check accepts what is right, and names each mistake that it knows."""
 
+import ast
+import math
+import re
+from contextlib import suppress
+from pathlib import Path
+
+import nbformat
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from llmlib.check import check, diagnosis
 from llmlib.check.checking import difference, every_check, outcomes, same
 
 CHECKS = every_check()
 MISTAKES = [(c, *mistake) for c in CHECKS for mistake in c.mistakes]
+BOOK = Path(__file__).resolve().parents[2] / "book"
 
 
 @pytest.mark.parametrize("exercise", CHECKS, ids=lambda c: c.name)
@@ -18,9 +27,98 @@ def test_the_right_answer_is_accepted(exercise, capsys):
     assert capsys.readouterr().out == "Right.\n"
 
 
+def solutions(source):
+    """What a chapter hands to `check`, by exercise; of it, only functions are run."""
+    names, found = {}, {}
+    for node in ast.parse(re.sub(r"(?m)^(\s*)%.*", r"\1pass", source)).body:
+        if isinstance(node, ast.Import | ast.ImportFrom | ast.FunctionDef):
+            with suppress(NameError):  # a default that the chapter computes
+                exec(compile(ast.Module([node], []), "chapter", "exec"), names)
+        elif ast.unparse(node).startswith("check("):
+            exercise, answer = node.value.args
+            found[exercise.value] = names[answer.id]
+    return found
+
+
+def test_the_solutions_in_the_book_are_accepted():
+    found = {}
+    for path in BOOK.rglob("*.ipynb"):
+        cells = nbformat.read(path, as_version=4).cells
+        source = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+        if "\ncheck(" in source:
+            found |= solutions(source)
+    assert {name: diagnosis(name, answer) for name, answer in found.items()} == (
+        {exercise.name: None for exercise in CHECKS}
+    )
+
+
 @pytest.mark.parametrize(("exercise", "sentence", "mistake"), MISTAKES)
 def test_a_mistake_is_rejected_in_its_own_words(exercise, sentence, mistake):
     assert diagnosis(exercise.name, mistake) == sentence
+
+
+def with_one_token_twice(ids, pair, token):
+    starts = {i for i in range(len(ids)) if tuple(ids[i : i + 2]) == pair}
+    left = [i for i in range(len(ids)) if i in starts or i - 1 not in starts]
+    return [token if i in starts else ids[i] for i in left]
+
+
+def from_the_left(piece, merges):
+    i, word = 0, list(piece)
+    while i + 1 < len(word):
+        if (word[i], word[i + 1]) in merges:
+            i, word = 0, [*word[:i], word[i] + word[i + 1], *word[i + 2 :]]
+        else:
+            i += 1
+    return word
+
+
+def by_root_mean_square(x, gain, bias):
+    return F.rms_norm(x, x.shape[-1:], gain, 1e-5) + bias
+
+
+def along_a_cosine(step):
+    if step < 40:
+        return min((step + 1) / 11, 1.0)
+    return math.cos(math.pi * (step - 40) / 120) ** 2
+
+
+def means_of_channels(x):
+    return torch.stack([x[:, : i + 1].mean(1) for i in range(x.shape[1])], 1)
+
+
+def size_of_gpt(V, T, C, L):
+    return V * C + T * C + L * (12 * C * C + 2 * C) + C
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "answer"),
+    [
+        ("merge a pair", "Two merges share a token", with_one_token_twice),
+        ("encode with merges", "from left to right", from_the_left),
+        ("cross-entropy", "are bits", lambda z, y: F.cross_entropy(z, y) / math.log(2)),
+        ("running means", "along the channels", means_of_channels),
+        ("sliding window", "no window", lambda query, key, window: query >= key),
+        ("layer norm", "is RMSNorm", by_root_mean_square),
+        ("count parameters", "T rows", lambda V, T, C, L: size_of_gpt(V, 0, C, L)),
+        (
+            "count parameters",
+            "C too few",
+            lambda V, T, C, L: size_of_gpt(V, T, C, L) - C,
+        ),
+        ("trapezoid", "a cosine", along_a_cosine),
+        ("trapezoid", "99, has", lambda s: min((s + 1) / 11, 1.0, (99 - s) / 59)),
+        ("top-p", "own probability", lambda p, top: kept(p, p >= top)),
+    ],
+)
+def test_a_readers_mistake_is_recognised(name, part, answer):
+    assert part in diagnosis(name, answer)
+
+
+@pytest.mark.parametrize("exercise", CHECKS, ids=lambda c: c.name)
+def test_nothing_and_an_error_are_no_known_mistakes(exercise):
+    assert "is there a return" in diagnosis(exercise.name, lambda *_: None)
+    assert "raises KeyError" in diagnosis(exercise.name, lambda *_: {}[0])
 
 
 @pytest.mark.parametrize("exercise", CHECKS, ids=lambda c: c.name)
@@ -55,6 +153,20 @@ def test_an_unknown_mistake_is_described(answer, part, capsys):
     assert part in diagnosis("attention scores", answer)
     check("attention scores", answer)
     assert capsys.readouterr().out.startswith("Not yet. ")
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "part"),
+    [
+        ("trapezoid", lambda step: step < 10, "gives True where 0.0909"),
+        ("count parameters", lambda *sizes: True, "gives True where"),
+        ("count parameters", lambda *sizes: 10**400, "where 869504 is wanted"),
+        ("who sees the future", lambda moved: 3, "gives 3 where None"),
+        ("who sees the future", lambda moved: moved.max(), "gives tensor("),
+    ],
+)
+def test_an_answer_of_another_kind_is_described(name, answer, part):
+    assert part in diagnosis(name, answer)
 
 
 def test_unknown_names_and_answers_that_are_no_functions():

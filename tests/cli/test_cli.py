@@ -29,10 +29,12 @@ from llmlib.cli.train import prepare
 from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
+from llmlib.text.files import CannotWriteError
 from llmlib.text.tokenizers import CharTokenizer
 from llmlib.training.checkpoints import read_checkpoint
 from llmlib.training.progress import read_log
 from llmlib.training.saving import load_model
+from llmlib.training.steps import TrainingDivergedError
 
 STORY = "One day a hen sat by the lake.\nIt was cold, and the hen was glad.\n\n"
 TINY = ["--n-layer=1", "--n-head=1", "--n-embd=16", "--block-size=16", "--batch-size=2"]
@@ -443,6 +445,16 @@ def test_any_other_failure_is_one_line_and_exit_1(monkeypatch, capsys):
     monkeypatch.setattr("llmlib.cli.models.size_report", fail)
     assert main(["info"]) == 1
     assert one_line(capsys) == "llmlib: RuntimeError: out of memory\n"
+
+
+@pytest.mark.parametrize("kind", [CannotWriteError, TrainingDivergedError])
+def test_what_fails_on_the_way_is_exit_1(monkeypatch, capsys, kind):
+    def fail(config: object) -> None:
+        raise kind("no room")
+
+    monkeypatch.setattr("llmlib.cli.models.size_report", fail)
+    assert main(["info"]) == 1
+    assert one_line(capsys) == "llmlib: no room\n"
 
 
 def test_ctrl_c_anywhere_is_exit_130(monkeypatch, capsys):

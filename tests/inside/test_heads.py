@@ -47,6 +47,7 @@ def test_attention_of_a_text_is_that_of_its_ids_after_the_start():
     assert weights.shape == (2, 3, 11, 11)
     assert_close(weights.sum(-1), torch.ones(2, 3, 11))
     assert (weights.triu(1) == 0).all()
+    assert len(attention_of(model, TOKENIZER, 94 * "A")[0]) == model.block_size
     with pytest.raises(ValueError, match="the text has 102 tokens"):
         attention_of(model, TOKENIZER, 100 * "A")
 

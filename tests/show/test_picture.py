@@ -164,6 +164,15 @@ def test_labels_of_ticks_outside_the_axes_do_not_count():
     assert widths(picture) == pytest.approx([7, NARROW])
 
 
+@pytest.mark.parametrize("names", [("a" * 24, "b" * 24, ""), ("", "b" * 24, "c" * 24)])
+def test_labels_where_the_axes_begin_and_end_may_not_lie_on_others(names):
+    figure = Figure((7, 3), layout="constrained")
+    axes = figure.subplots()
+    axes.set_xticks([0, 1, 2], names)
+    axes.set_xlim(0, 2)
+    assert widths(Picture(figure, "three names")) == [7]
+
+
 def test_a_drawing_for_a_phone_may_be_given():
     wide, narrow = Figure((7, 3)), Figure((3, 3))
     assert widths(Picture(wide, "both", narrow)) == [7, 3]
@@ -244,6 +253,8 @@ def test_a_tinted_text_holds_every_piece_with_its_bits():
         "0.00 bits",
     ]
     assert [shown for _, _, shown in page.spans[:4]] == [" Once", "⏎\n", EVIL, "␀?"]
+    legend = [shown.strip() for _, _, shown in page.spans[4:]]
+    assert legend == ["0", "2", "4", "6", "8 or more"]
     assert page.tags == {"figure", "p", "span", "figcaption"}
     depths = [re.findall(r"([\d.]+)%", style)[0] for _, style, _ in page.spans[:4]]
     assert depths == ["6", "50", "100", "0"]

@@ -175,12 +175,24 @@ def test_a_curve_of_one_point_is_drawn():
     assert "a" in words(plot_losses({"a": [(3, 2.0)]}, alt="a point"))
 
 
+def test_points_that_are_not_finite_are_left_out():
+    curve = [(0, 5.0), (3, float("inf")), (5, 4.0), (9, float("nan"))]
+    picture = plot_losses({"a": curve}, alt="diverges")
+    (line,) = picture.figure.axes[0].lines
+    assert line.get_xydata().tolist() == [[0, 5], [5, 4]]
+    assert "a" in words(picture)
+    with pytest.raises(ValueError, match="'a' has no points that are finite"):
+        plot_losses({"a": [(9, float("nan"))]}, alt="nothing")
+
+
 def test_a_logarithmic_axis_has_plain_numbers():
     curve = [(0, 6), (9, 0.4)]
     shown = words(plot_losses({"a": curve}, scale="log", alt="falls"))
     assert {"0.5", "1", "2", "5"} <= set(shown)
     with pytest.raises(ValueError, match="'linear' or 'log', not 'cubic'"):
         plot_losses({"a": curve}, scale="cubic", alt="falls")
+    with pytest.raises(ValueError, match=r"a floor of 0\.0 has no place"):
+        plot_losses({"a": curve}, floor=0.0, scale="log", alt="falls")
 
 
 def test_attention_names_each_token_on_both_axes():
@@ -195,8 +207,9 @@ def test_attention_names_each_token_on_both_axes():
 def test_attention_of_several_heads_has_a_map_each():
     picture = plots.plot_attention(CAUSAL.expand(3, 4, 4), list("abcd"), alt="heads")
     assert {"head 0", "head 1", "head 2"} <= set(words(picture))
-    maps = [axes.images[0].get_array() for axes in picture.figure.axes if axes.images]
-    np.testing.assert_allclose(maps[2], CAUSAL)
+    images = [axes.images[0] for axes in picture.figure.axes if axes.images]
+    np.testing.assert_allclose(images[2].get_array(), CAUSAL)
+    assert {image.get_clim() for image in images} == {(0, 1)}
 
 
 def test_a_weight_of_zero_lets_the_page_through():
@@ -236,6 +249,7 @@ def test_attention_of_another_shape_is_refused(shape):
 def test_numbers_of_a_grid_stand_out_from_every_strength_of_ink(page, text):
     picture = plot_grid(np.ones((1, 1)), ["a"], ["b"], alt="one")
     (image,) = picture.figure.axes[0].images
+    assert image.norm([0.0, 1.0]).tolist() == [0, 0.5]
     for share in np.linspace(0, 1, 21):
         ink = np.array(image.cmap(image.norm(share)))
         behind = ink[3] * ink[:3] + (1 - ink[3]) * np.array(to_rgb(page))
@@ -273,6 +287,15 @@ def test_bars_show_means_and_each_run():
     assert any("the floor" in word for word in words(picture))
     dots = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
     assert [dot.get_xdata().tolist() for dot in dots] == [[2.0, 3.0]]
+
+
+def test_bars_of_losses_and_gains_have_room_on_both_sides():
+    picture = plots.plot_bars({"gain": 2.0, "loss": -1.0}, unit="bits", alt="bars")
+    low, high = picture.figure.axes[0].get_xlim()
+    assert low < -1
+    assert high > 2
+    low, _ = plots.plot_bars({"a": 2.0}, unit="bits", alt="a").figure.axes[0].get_xlim()
+    assert low == 0
 
 
 def test_the_embedding_is_its_principal_components():

@@ -137,6 +137,12 @@ def test_a_terminal_gets_plain_text(capsys):
     assert "class=" not in printed
 
 
+def test_where_ipython_was_never_imported_the_text_is_printed(monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "IPython", raising=False)
+    show(look.visible)
+    assert "def visible" in capsys.readouterr().out
+
+
 def test_a_notebook_gets_the_page(tmp_path):
     """An IPython shell, as a notebook's kernel has one, is given the HTML."""
     script = """

@@ -25,7 +25,7 @@ from llmlib import (
     token_bits,
     write,
 )
-from llmlib.show.export import page_model
+from llmlib.show.export import export, page_model
 from llmlib.show.widgets import (
     AttentionExplorer,
     EmbeddingMap,
@@ -248,6 +248,13 @@ def test_a_build_writes_the_model_once_under_its_hash(
         assert torch.equal(weight, model.state_dict()[name].half().float())
 
 
+def test_a_folder_is_named_in_letters_and_digits_after_its_model(monkeypatch):
+    monkeypatch.delenv("LLMLIB_EXPORT", raising=False)
+    names = {"stories": "stories", "../é b": "-----b", "": "model"}
+    for name, plain in names.items():
+        assert re.fullmatch(plain + "-[0-9a-f]{12}", export(name, {}))
+
+
 def test_another_model_has_another_name(model, tokenizer):
     torch.manual_seed(1)
     other = GPT(model.config)
@@ -355,6 +362,11 @@ def test_neighbours_are_nearest_by_cosine_in_all_channels(model, tokenizer):
     j, cosine = widget.stages[0]["neighbours"][0][0]
     assert j == int(cosines.argmax())
     assert cosine == pytest.approx(float(cosines.max()), abs=0.006)
+
+
+def test_three_tokens_make_a_map_where_none_is_its_own_neighbour(model, tokenizer):
+    near = EmbeddingMap(model, tokenizer, list("the")).stages[0]["neighbours"]
+    assert [sorted(j for j, _ in each) for each in near] == [[1, 2], [0, 2], [0, 1]]
 
 
 def test_before_and_after_are_two_stages(model, tokenizer):
