@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.machine import describe, gpt2_files, write_results
+from benchmarks.machine import aligned, describe, gpt2_files, write_results
 from llmlib import (
     GPT,
     BPETokenizer,
@@ -173,10 +173,36 @@ def measure_sizes() -> dict[str, Any]:
     return {"floor": round(floor, 4), **settings, "runs": runs}
 
 
+def table(record: dict[str, Any]) -> str:
+    """Bytes a token by text, and a line for each model of the study of sizes."""
+    texts = [
+        (
+            row["text"],
+            f"{row['bytes'] / row['tokens']:.2f}",
+            f"{row['bytes'] / row['tokens_of_the_stories']:.2f}",
+        )
+        for row in record["gpt2"]["texts"]
+    ]
+    counts = ("vocab_size", "seed", "parameters", "tokens")
+    runs = [
+        (*(f"{run[key]:,}" for key in counts), f"{run['bits_per_character']:.4f}")
+        for run in record["sizes"]["runs"]
+    ]
+    floor = record["sizes"]["floor"]
+    return "\n".join(
+        [
+            aligned(("bytes a token", "GPT-2's", "the stories'"), *texts),
+            f"\nbits per character, of which the floor is {floor:.4f}:",
+            aligned(("vocabulary", "seed", "parameters", "tokens", "bits"), *runs),
+        ]
+    )
+
+
 def main() -> None:
-    """Measures both and writes the results."""
+    """Measures both, prints and writes the results."""
     argparse.ArgumentParser(description=__doc__).parse_args()  # there are no options
     record = {"machine": describe(), "gpt2": measure_gpt2(), "sizes": measure_sizes()}
+    print(table(record))
     write_results("vocabulary", record)
 
 

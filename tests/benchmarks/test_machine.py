@@ -40,6 +40,12 @@ def test_committed_results_say_how_they_were_made(name):
     assert record["machine"].keys() == machine.describe("torch").keys()
 
 
+def test_the_tables_are_those_of_the_committed_results():
+    assert everything.README.read_text("utf-8") == everything.tables(), (
+        "make them again: python -m benchmarks --tables"
+    )
+
+
 def test_every_measurement_is_run_by_the_whole():
     modules = {path.stem for path in Path(benchmarks.__file__).parent.glob("*.py")}
     runnable = {
