@@ -88,16 +88,14 @@ class Context:
         return torch.tensor(rows, device=self.device)
 
 
-def in_lockstep(
-    context: Context, n: int, samplings: list[Sampling], start: int = 0
-) -> Iterator[list[int]]:
-    """n times the next id of every row, beginning with draw ``start``."""
+def one_by_one(
+    context: Context, n: int, sampling: Sampling, start: int = 0
+) -> Iterator[int]:
+    """The next n ids of a single row, beginning with draw ``start``."""
     for t in range(start, start + n):
-        logits = context.logits()  # (B, V)
-        rows = zip(logits, samplings, context.rows, strict=True)
-        new_ids = [next_id(row, sampling, t, ids) for row, sampling, ids in rows]
-        context.append(new_ids)
-        yield new_ids
+        new_id = next_id(context.logits()[0], sampling, t, context.rows[0])
+        context.append([new_id])
+        yield new_id
 
 
 def side_by_side(

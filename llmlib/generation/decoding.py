@@ -24,7 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from llmlib.evaluation.models import Model, longest_read, unwrapped
-from llmlib.generation.context import Context, in_lockstep, side_by_side
+from llmlib.generation.context import Context, one_by_one, side_by_side
 from llmlib.generation.sampling import UNCHANGED, Ids, Sampling
 from llmlib.generation.speculation import guess_and_check
 from llmlib.generation.streams import stop_strings, until, whole_characters
@@ -62,8 +62,7 @@ def generate(
         _check_draft(model, draft)
         guessing = Context(draft, [_prompt(draft, ids)])
         return guess_and_check(context, guessing, max_new_tokens, seeded)
-    rows = in_lockstep(context, max_new_tokens, [seeded])
-    return (new_ids[0] for new_ids in rows)
+    return one_by_one(context, max_new_tokens, seeded)
 
 
 def generate_batch(

@@ -12,7 +12,7 @@ V: vocabulary.
 
 from collections.abc import Iterator
 
-from llmlib.generation.context import Context, in_lockstep
+from llmlib.generation.context import Context, one_by_one
 from llmlib.generation.sampling import Sampling, next_id
 
 GUESSES = 4  # of the draft, before the model looks at them
@@ -21,13 +21,13 @@ GUESSES = 4  # of the draft, before the model looks at them
 def guess_and_check(
     context: Context, draft: Context, n: int, sampling: Sampling
 ) -> Iterator[int]:
-    """The ids of `in_lockstep` for one row. The draft goes ahead with the same draws,
+    """The ids of `one_by_one`. The draft goes ahead with the same draws,
     the model reads all its guesses at once, and both return to the first wrong one.
     """
     t = 0
     while t < n:
         ahead = min(GUESSES, n - t - 1, context.room())
-        guesses = [ids[0] for ids in in_lockstep(draft, ahead, [sampling], t)]
+        guesses = [*one_by_one(draft, ahead, sampling, t)]
         for guess in guesses:
             context.append([guess])
         rows = context.all_logits()[0, -1 - ahead :].cpu()  # (1 + ahead, V)
