@@ -29,10 +29,21 @@ def elementwise(G: Tensor) -> Tensor:
     return X
 
 
+def slow() -> Tensor:
+    """A matrix whose weak directions are still on their way after eight rounds."""
+    strong = randn(4, 1, seed=3) @ randn(1, 5, seed=4)
+    return strong + 0.02 * randn(4, 5, seed=5)
+
+
 ORTHOGONALIZE = Check(
     "straighten a matrix",
     right=right,
-    cases=lambda: [(randn(3, 5),), (20 * randn(4, 4, seed=1),), (randn(2, 6, seed=2),)],
+    cases=lambda: [
+        (randn(3, 5),),
+        (20 * randn(4, 4, seed=1),),
+        (randn(2, 6, seed=2),),
+        (slow(),),
+    ],
     mistakes=[
         (
             "The matrix is not divided by its length first: singular values above √3 run "
@@ -58,6 +69,8 @@ ORTHOGONALIZE = Check(
             "One round is not enough: small values grow by half in each. Do eight.",
             lambda G: right(G, rounds=1),
         ),
+        ("That is one round less than eight.", lambda G: right(G, ROUNDS - 1)),
+        ("That is one round more than eight.", lambda G: right(G, ROUNDS + 1)),
         (
             "What comes back is the transpose.",
             lambda G: right(G).mT,

@@ -24,7 +24,13 @@ R = TypeVar("R")
 BLUE, VERMILION, GREEN = "#2a86c8", "#d55e00", "#009e73"
 PURPLE, OCHRE, GREY = "#b565a7", "#b07d00", "#808080"
 COLOURS = (BLUE, VERMILION, GREEN, PURPLE, OCHRE)
-DASHES = ("-", (0, (5, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)), (0, (9, 3)))
+DASHES = (
+    "-",
+    (0, (5, 2)),
+    (0, (1.5, 1.5)),
+    (0, (6, 2, 1.5, 2)),
+    (0, (9, 2, 1.5, 2, 1.5, 2)),
+)
 LOOK: dict[Any, Any] = RENDERING | {
     "font.size": 11,
     "axes.linewidth": 0.7,
