@@ -20,6 +20,7 @@ NAMES = (
     "throughput",
     "generation",
     "guessing",
+    "rules",
     "bpe",
     "startup",
     "vocabulary",

@@ -21,11 +21,12 @@ import torch
 
 from benchmarks.elsewhere import to_transformers, write_with
 from benchmarks.generation import SMALL, one_thread, speed_lines, speeds
-from benchmarks.machine import alternate, describe, report
+from benchmarks.machine import alternate, describe, ranged, ratios, report
 from llmlib import (
     GPT,
     CharTokenizer,
     GPTConfig,
+    KVCache,
     NGram,
     Sampling,
     Trainer,
@@ -72,6 +73,7 @@ def measure(quick: bool = False) -> dict[str, Any]:
             "new tokens": n,
             "rounds": rounds,
             "speed": _speed(model, paths, draft, prompts[:rounds], n),
+            "five rows against one": _checking(paths, ids, 5 if quick else 200),
             "readings": {
                 kind: {
                     how: _readings(path, draft, prompts, n, sampling)
@@ -122,6 +124,34 @@ def _in_turn(write: Writer, prompts: list[torch.Tensor]) -> Callable[[], Any]:
     return lambda: write(next(left))
 
 
+def _checking(
+    paths: dict[str, GPT], ids: torch.Tensor, rounds: int
+) -> dict[str, dict[str, float]]:
+    """How many times longer a reading of all guesses and one id more takes than that of
+    one id, behind as many as a text has on average.
+    """
+
+    def reader(path: GPT, n_new: int) -> Callable[[], Any]:
+        cache = KVCache(path)
+        before, new = ids[None, :n_read], ids[None, n_read : n_read + n_new]
+        path(before, cache)
+
+        def read() -> None:
+            path(new, cache)
+            cache.take_back(n_new)
+
+        return read
+
+    n_read = min(N_TOKENS // 2, paths["float32"].block_size // 2)
+    found = {}
+    with torch.inference_mode():
+        for kind, path in paths.items():
+            runs = {str(n): reader(path, n) for n in (1, GUESSES + 1)}
+            taken = alternate(runs, rounds)
+            found[kind] = ratios(taken[str(GUESSES + 1)], taken["1"])
+    return found
+
+
 def _readings(
     path: GPT, draft: NGram, prompts: list[torch.Tensor], n: int, sampling: Sampling
 ) -> dict[str, Any]:
@@ -149,6 +179,10 @@ def table(record: dict[str, Any]) -> str:
         f"bits per character: {bits}; draft: {record['draft']}",
         *speed_lines(record["speed"]),
     ]
+    for kind, times in record["five rows against one"].items():
+        lines.append(
+            f"  {kind}: a reading of all guesses takes {ranged(times)} of one id"
+        )
     for kind, ways in record["readings"].items():
         for how, result in ways.items():
             lines.append(

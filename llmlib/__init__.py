@@ -29,6 +29,7 @@ from llmlib.generation.sampling import Sampling
 from llmlib.inside.heads import (
     ablate_heads,
     attention_of,
+    gathered_of,
     source_shares,
     uniform_shares,
 )
@@ -115,6 +116,7 @@ __all__ = [
     "document_starts",
     "everything",
     "fast_recipe",
+    "gathered_of",
     "generate",
     "generate_batch",
     "load_corpus",

@@ -170,6 +170,13 @@ def encode_from_the_left(piece: str, merges: list[Pair]) -> list[str]:
     return word
 
 
+def encode_from_the_right(piece: str, merges: list[Pair]) -> list[str]:
+    """The pairs in their order, each from the end of the piece on."""
+    word = piece[::-1]
+    turned = [(b[::-1], a[::-1]) for a, b in merges]
+    return [token[::-1] for token in reversed(encode(word, turned))]
+
+
 def encode_longest(piece: str, merges: list[Pair]) -> list[str]:
     """From the left, always the longest token that fits."""
     known = {a + b for a, b in merges} | set(piece)
@@ -213,9 +220,14 @@ ENCODE = Check(
         ("leaves", list(LEAVES)),
         ("lesler", [*LEAVES, ("l", "er"), ("e", "r")]),
         ("toto", list(MERGES)),
+        ("eee", [("e", "e")]),
         ("x", list(MERGES)),
     ],
     mistakes=[
+        (
+            "Of equal pairs that overlap you merge the last one: the leftmost goes first.",
+            encode_from_the_right,
+        ),
         (
             "You merge from left to right as pairs come: of all pairs that stand there, "
             "the one learnt earliest goes first, wherever it is.",

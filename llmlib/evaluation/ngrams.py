@@ -34,9 +34,10 @@ class NGram:
     D is a discount (one for c = 1, 2 and >= 3, estimated from the counts), and left(h)
     is the mass that discounting frees, so that the sum is 1. In p(w | h'), c counts the
     *different* tokens seen before h' w rather than its occurrences: what follows only
-    one context is unlikely in a new one. Below single tokens stands the uniform
-    distribution. A context that never occurred leaves everything to h'. At the start of
-    a row, where fewer ids are there, the model is the n-gram model of that lower order.
+    one context is unlikely in a new one. (With ``continuation=False`` it counts them
+    there, too: a control.) Below single tokens stands the uniform distribution. A
+    context that never occurred leaves everything to h'. At the start of a row, where
+    fewer ids are there, the model is the n-gram model of that lower order.
 
     It is called as a GPT is: ids (B, T) to logits (B, T, V), here log-probabilities.
     Any T will do, so ``block_size`` is None, although only the last ``order - 1`` ids
@@ -49,7 +50,9 @@ class NGram:
 
     block_size = None
 
-    def __init__(self, order: int, vocab_size: int) -> None:
+    def __init__(
+        self, order: int, vocab_size: int, *, continuation: bool = True
+    ) -> None:
         for name, value in (("order", order), ("vocab_size", vocab_size)):
             if not isinstance(value, Integral) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an int, got {value!r}")
@@ -57,6 +60,7 @@ class NGram:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         self.order = order
         self.vocab_size = vocab_size
+        self.continuation = continuation
         self._levels: list[_Level] = []  # one per order: single tokens, pairs, ...
 
     def fit(self, ids: Int[Tensor, " N"]) -> "NGram":
@@ -91,7 +95,9 @@ class NGram:
         for n, (keys, occurrences) in enumerate(counted, start=1):
             starts = np.searchsorted(keys, np.arange(n_contexts + 1) * self.vocab_size)
             top = _estimate(occurrences, starts)
-            lower = _estimate(variety[n - 1], starts) if n < self.order else top
+            lower = top
+            if self.continuation and n < self.order:
+                lower = _estimate(variety[n - 1], starts)
             self._levels.append(_Level(np.append(keys, END), starts, top, lower))
             n_contexts = len(keys)
         return self

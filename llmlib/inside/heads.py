@@ -4,7 +4,7 @@ The story grammar marks the places where an earlier word decides a later one, an
 that earlier word stands. So it can be asked of a head: of what it takes in before it has
 to know, how much comes from there?
 
-L: layers, H: heads, T: time (tokens).
+L: layers, H: heads, T: time (tokens), C: channels, those of all heads side by side.
 """
 
 from bisect import bisect
@@ -35,13 +35,27 @@ def attention_of(
 
     Raises ValueError for a text longer than the model's context.
     """
-    ids = tokenizer.start_ids + tokenizer.encode(text)
-    if len(ids) > model.block_size:
-        raise ValueError(
-            f"the text has {len(ids)} tokens, "
-            f"the model reads at most {model.block_size}"
-        )
+    ids = _ids_of(model, tokenizer, text)
     return [tokenizer.decode([i]) for i in ids], head_weights(model, ids)
+
+
+def gathered_of(model: GPT, tokenizer: Tokenizer, text: str) -> Float[Tensor, "L T C"]:
+    """What the heads of each layer gather at the tokens of a text after
+    ``tokenizer.start_ids``, as the output projection reads it.
+
+    Raises ValueError for a text longer than the model's context.
+    """
+    ids = torch.tensor([_ids_of(model, tokenizer, text)], device=device_of(model))
+    gathered: list[Tensor] = []
+    with ExitStack() as stack:
+        for projection in _projections(model):
+            hook = projection.register_forward_pre_hook(
+                lambda _, args: gathered.append(args[0][0])
+            )
+            stack.callback(hook.remove)
+        with evaluating(model), torch.no_grad():
+            model(ids)
+    return torch.stack(gathered)
 
 
 def head_weights(model: GPT, ids: list[int]) -> Float[Tensor, "L H T T"]:
@@ -94,30 +108,54 @@ def check_head(config: GPTConfig, layer: int, head: int) -> None:
 
 
 @contextmanager
-def ablate_heads(model: GPT, heads: Sequence[tuple[int, int]]) -> Iterator[None]:
+def ablate_heads(
+    model: GPT,
+    heads: Sequence[tuple[int, int]],
+    instead: Float[Tensor, "L C"] | None = None,
+) -> Iterator[None]:
     """Switches heads, given as (layer, head), off while the `with` lasts: what they
-    gather counts as zero (Michel et al. 2019).
+    gather counts, at every token, as zero (Michel et al. 2019), or as what ``instead``
+    has in its place: a mean of what ``gathered_of`` gives, or another text's.
 
     Raises ValueError for a head that the model does not have.
     """
-    config = model.config
+    size, projections = model.config.head_size, _projections(model)
     with ExitStack() as stack:
         for layer, head in heads:
-            check_head(config, layer, head)
-            first = head * config.head_size
-            own = slice(first, first + config.head_size)
+            check_head(model.config, layer, head)
+            own = slice(head * size, (head + 1) * size)
+            fill = 0.0 if instead is None else instead[layer, own]
 
-            def silence(
-                _: nn.Module, args: tuple[Any, ...], own: slice = own
+            def replace(
+                _: nn.Module,
+                args: tuple[Any, ...],
+                own: slice = own,
+                fill: Tensor | float = fill,
             ) -> Tensor:
-                gathered = args[0].clone()  # (B, T, C), the heads side by side
-                gathered[..., own] = 0
+                gathered = args[0].clone()  # (B, T, C)
+                gathered[..., own] = fill
                 return gathered
 
-            attention: Any = model.blocks[layer].attention
-            hook = attention.o_proj.register_forward_pre_hook(silence)
+            hook = projections[layer].register_forward_pre_hook(replace)
             stack.callback(hook.remove)
         yield
+
+
+def _projections(model: GPT) -> list[Any]:
+    """The output projection of each layer's attention, which reads what heads gather."""
+    blocks: list[Any] = list(model.blocks)
+    return [block.attention.o_proj for block in blocks]
+
+
+def _ids_of(model: GPT, tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of a text that the model can read as a whole, or ValueError."""
+    ids = tokenizer.start_ids + tokenizer.encode(text)
+    if len(ids) > model.block_size:
+        raise ValueError(
+            f"the text has {len(ids)} tokens, "
+            f"the model reads at most {model.block_size}"
+        )
+    return ids
 
 
 def _sources(

@@ -6,6 +6,7 @@ import pytest
 
 from benchmarks import (
     machine,
+    rules,
     shakespeare,
     speedrun,
     startup,
@@ -60,6 +61,18 @@ def test_shakespeare():
     for run, line in zip(record["runs"], lines, strict=True):
         assert line.startswith(f"{run['recipe']}, seed {run['seed']} ")
         assert line.endswith(f"{run['seconds']:.1f}  {run['loss']:.4f}")
+
+
+def test_rules():
+    record = committed("rules")
+    heading, *lines, last = rules.table(record).splitlines()
+    assert heading.split()[:2] == ["rule", "possible"]
+    verdicts = [each for path in record["paths"].values() for each in path]
+    for each, line in zip(verdicts, lines, strict=True):
+        assert line.startswith(rules.named(each["rule"]))
+        assert f" {each['possible']:.1f}% " in line
+    assert last.startswith("the village ")
+    assert rules.named({"top_k": 3, "min_p": 0.02}) == "top-k 3, min-p 0.02"
 
 
 def test_sweep():

@@ -18,8 +18,9 @@ from llmlib.text.tokenizers import CharTokenizer
 class SlowNGram:
     """Interpolated modified Kneser-Ney smoothing, as in Chen and Goodman (1999)."""
 
-    def __init__(self, order, vocab_size, ids):
+    def __init__(self, order, vocab_size, ids, continuation=True):
         self.order, self.vocab_size = order, vocab_size
+        self.continuation = continuation
         grams = {
             n: [tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)]
             for n in range(1, order + 2)
@@ -57,7 +58,8 @@ class SlowNGram:
     def p(self, token, context, top=True):
         n = len(context) + 1
         lower = self.p(token, context[1:], False) if context else 1 / self.vocab_size
-        table = self.occurrences[n] if top else self.variety[n]
+        counts_all = top or not self.continuation
+        table = self.occurrences[n] if counts_all else self.variety[n]
         followers = self.contexts[id(table)].get(context)
         if not followers:
             return lower
@@ -84,14 +86,16 @@ def story_ids(n_stories, seed):
     return tokenizer, torch.tensor(tokenizer.encode(text))
 
 
+@pytest.mark.parametrize("continuation", [True, False])
 @pytest.mark.parametrize("order", [1, 2, 3, 4, 6])
-def test_equals_the_formula_on_text(order):
+def test_equals_the_formula_on_text(order, continuation):
     text = "the cat sat on the mat. the cat ate the rat that sat on the mat. " * 2
     text += "a cat is a cat is a cat; an ant can."
     tokenizer = CharTokenizer.train(text)
     ids = tokenizer.encode(text)
-    slow = SlowNGram(order, tokenizer.vocab_size, ids)
-    fast = NGram(order, tokenizer.vocab_size).fit(torch.tensor(ids))
+    slow = SlowNGram(order, tokenizer.vocab_size, ids, continuation)
+    fast = NGram(order, tokenizer.vocab_size, continuation=continuation)
+    fast.fit(torch.tensor(ids))
     rows = torch.tensor([ids[:20], ids[-20:], ids[19::-1]])
     expected = torch.tensor([slow.row(row) for row in rows.tolist()])
     assert_close(fast(rows).exp(), expected)

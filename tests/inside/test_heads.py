@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from llmlib.inside.heads import (
     ablate_heads,
     attention_of,
+    gathered_of,
     source_shares,
     uniform_shares,
 )
@@ -93,6 +94,37 @@ def test_an_ablated_head_adds_nothing_and_comes_back():
         model.blocks[layer].attention.o_proj.weight.data[:, columns] = 0
     assert_close(without, model(ids))
     assert not torch.allclose(without, whole)
+
+
+def test_what_heads_gather_is_what_the_projection_reads():
+    model, text = make_model(), "Ann lived by the river"
+    gathered = gathered_of(model, TOKENIZER, text)
+    ids = torch.tensor([TOKENIZER.start_ids + TOKENIZER.encode(text)])
+    assert gathered.shape == (2, ids.numel(), 24)
+    stream = model.embed(ids)
+    for block, found in zip(model.blocks, gathered, strict=True):
+        attention = block.attention
+        assert_close(
+            attention.o_proj(found[None]), attention(block.attention_norm(stream))
+        )
+        stream = block(stream)
+    with pytest.raises(ValueError, match="the model reads at most 96"):
+        gathered_of(model, TOKENIZER, 100 * "A")
+
+
+def test_what_stands_in_a_heads_place_is_what_is_given():
+    model, text = make_model(), "Ann lived by the river"
+    ids = torch.tensor([TOKENIZER.start_ids + TOKENIZER.encode(text)])
+    whole, own = model(ids), gathered_of(model, TOKENIZER, text)
+    last = own[:, -1]
+    every = [(layer, head) for layer in range(2) for head in range(3)]
+    with ablate_heads(model, every[3:], last):  # of the last layer: as it was, here
+        assert_close(model(ids)[:, -1], whole[:, -1])
+    with ablate_heads(model, [(0, 1)], last):
+        found = gathered_of(model, TOKENIZER, text)[0]
+    assert_close(found[:, 8:16], last[0, 8:16].expand(len(found), 8))
+    assert_close(found[:, :8], own[0, :, :8])
+    assert_close(found[:, 16:], own[0, :, 16:])
 
 
 @pytest.mark.parametrize("head", [(2, 0), (0, 3), (-1, 0)])
