@@ -2,6 +2,7 @@
 
 import jaxtyping
 import pytest
+import torch
 from jaxtyping import install_import_hook
 
 CHECKED = [
@@ -22,6 +23,10 @@ CHECKED = [
 ]
 
 install_import_hook(CHECKED, "beartype.beartype")
+
+# What the tests multiply is small. A second thread gains nothing, and on a busy machine
+# threads that wait for each other made the same tests ten times as long.
+torch.set_num_threads(1)
 
 
 @pytest.fixture
