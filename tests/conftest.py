@@ -8,6 +8,7 @@ from jaxtyping import install_import_hook
 CHECKED = [
     "llmlib.evaluation.metrics",
     "llmlib.evaluation.ngrams",
+    "llmlib.evaluation.smoothing",
     "llmlib.generation.context",
     "llmlib.generation.packing",
     "llmlib.generation.speculation",

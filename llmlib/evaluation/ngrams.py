@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from llmlib.evaluation.smoothing import Estimate, smoothed
 from llmlib.text.ids import check_range
 
 NOWHERE = -1  # the node of what never occurred
@@ -94,10 +95,10 @@ class NGram:
         n_contexts = 1
         for n, (keys, occurrences) in enumerate(counted, start=1):
             starts = np.searchsorted(keys, np.arange(n_contexts + 1) * self.vocab_size)
-            top = _estimate(occurrences, starts)
+            top = smoothed(occurrences, starts)
             lower = top
             if self.continuation and n < self.order:
-                lower = _estimate(variety[n - 1], starts)
+                lower = smoothed(variety[n - 1], starts)
             self._levels.append(_Level(np.append(keys, END), starts, top, lower))
             n_contexts = len(keys)
         return self
@@ -158,13 +159,6 @@ class NGram:
         return node
 
 
-class _Estimate(NamedTuple):
-    """p(w | h) = share(h w) + left(h) p(w | h')."""
-
-    share: Float[np.ndarray, " n_grams"]
-    left: Float[np.ndarray, " n_left"]  # 1 for NOWHERE, which comes last
-
-
 class _Level(NamedTuple):
     """All n-grams of one length that occurred, grouped by context (all tokens but the
     last).
@@ -172,45 +166,8 @@ class _Level(NamedTuple):
 
     keys: Int[np.ndarray, " n_keys"]  # context node * V + last token, ascending; END
     starts: Int[np.ndarray, " n_starts"]  # where each context's keys begin
-    top: _Estimate  # for contexts as long as the order, or the row, allows
-    lower: _Estimate  # for contexts that are part of a longer one
-
-
-def _estimate(
-    counts: Int[np.ndarray, " n_grams"], starts: Int[np.ndarray, " n_starts"]
-) -> _Estimate:
-    """The share of each n-gram and what is left of each context, by the formula in
-    NGram.
-    """
-    discounts = _discounts(counts)[np.minimum(counts, 3)]
-    totals = _sums(counts, starts)
-    left = np.where(totals > 0, _sums(discounts, starts) / np.maximum(totals, 1), 1.0)
-    share = (counts - discounts) / np.repeat(np.maximum(totals, 1), np.diff(starts))
-    return _Estimate(share.astype(np.float32), np.append(left, 1).astype(np.float32))
-
-
-def _sums(values: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """The sum of the values of each context."""
-    return np.diff(np.append(0, np.cumsum(values))[starts])
-
-
-def _discounts(counts: Int[np.ndarray, " n_grams"]) -> Float[np.ndarray, "4"]:
-    """What is taken from counts of 0, 1, 2 and >= 3, from how many n-grams have counts
-    1 to 4 (n1 to n4).
-
-    D_i = i - (i + 1) Y n_{i+1} / n_i with Y = n1 / (n1 + 2 n2) (Chen and Goodman 1999,
-    equation 26). Where the counts are too few or too odd for that (a discount must lie
-    between 0 and its count), Y itself serves for all (Ney et al. 1994), or 0.75.
-    """
-    n1, n2, n3, n4 = (np.count_nonzero(counts == i) for i in (1, 2, 3, 4))
-    y = n1 / (n1 + 2 * n2) if n1 and n2 else 0.75
-    if n1 and n2 and n3:
-        modified = np.array(
-            [0, 1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3]
-        )
-        if np.all(modified[1:] > 0):
-            return modified
-    return np.array([0, y, y, y])
+    top: Estimate  # for contexts as long as the order, or the row, allows
+    lower: Estimate  # for contexts that are part of a longer one
 
 
 def _find(level: _Level, keys: Int[np.ndarray, "B T"]) -> Int[np.ndarray, "B T"]:
@@ -225,7 +182,7 @@ def _interpolate(
     p: Float[np.ndarray, "B T V"],
     contexts: Int[np.ndarray, "B T"],
     level: _Level,
-    estimate: _Estimate,
+    estimate: Estimate,
 ) -> None:
     """p becomes share + left * p, where the context occurred."""
     known = contexts >= 0

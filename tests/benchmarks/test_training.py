@@ -10,6 +10,7 @@ import torch
 
 from benchmarks import shakespeare, speedrun, sweep, training, variants
 from benchmarks.baseline import Baseline, BaselineGPT, BaselineTraining
+from benchmarks.ladder import RUNGS, ladder
 from llmlib import plain_recipe
 from llmlib.model.gpt import GPT
 
@@ -166,15 +167,15 @@ def test_what_is_tuned_on_is_not_in_the_table(stand_in):
 def test_a_rung_warms_up_for_a_tenth_at_most(small, monkeypatch, steps, most):
     monkeypatch.setattr(speedrun, "shakespeare", training.shakespeare)
     monkeypatch.setattr(speedrun, "train", lambda model_config, config: config)
-    for rung in speedrun.ladder(speedrun.RUNGS):
+    for rung in ladder(RUNGS):
         config = speedrun.run(rung, steps, seed=0)
         short = rung.training.get("warmup_iters", 100)
         assert (config.max_iters, config.warmup_iters) == (steps, min(short, most))
 
 
 def test_each_rung_keeps_what_came_before():
-    whole = speedrun.ladder(speedrun.RUNGS)
-    assert [rung.name for rung in whole] == [rung.name for rung in speedrun.RUNGS]
+    whole = ladder(RUNGS)
+    assert [rung.name for rung in whole] == [rung.name for rung in RUNGS]
     assert whole[-1].training["optimizer"] == "muon"
     assert whole[-1].model["n_layer"] == 1
     assert whole[0].model == {}
@@ -183,7 +184,7 @@ def test_each_rung_keeps_what_came_before():
 
 
 def test_the_last_rung_is_within_the_baselines_size():
-    racer = speedrun.racers()[speedrun.RUNGS[-1].name]
+    racer = speedrun.racers()[RUNGS[-1].name]
     assert sum(p.numel() for p in racer.model.parameters()) <= 1.01 * 795_904
 
 
