@@ -16,6 +16,7 @@ from llmlib.text.tokenizers import Tokenizer, WordTokenizer
 
 Place = tuple[str, Dependence]
 """A story, and one of its dependences."""
+LONGEST = 40  # characters of a token, at most
 
 
 def choose_candidates(
@@ -27,22 +28,32 @@ def choose_candidates(
     """For each place, the candidate to which the model gives the highest probability.
 
     It reads the story up to the place (with `reach`, only that many characters before
-    it, and the word that they begin in), and each candidate. With it goes the one
-    character that follows it, so that "he" is not taken for the beginning of "her",
-    except where tokens are whole words anyway.
+    it, and the word that they begin in), and each candidate. With it goes the token
+    that follows it, so that "he" is not taken for the beginning of "her", except where
+    tokens are whole words anyway.
     """
-    texts, following = [], 0 if isinstance(tokenizer, WordTokenizer) else 1
+    texts = []
     for story, dependence in places:
         start, end = dependence.start, dependence.end
         cut = 0 if reach is None else max(0, start - reach)
         first = max(0, story.rfind(" ", 0, cut + 1))  # never within a word
-        before, after = story[first:start], story[end : end + following]
+        before, after = story[first:start], _follows(tokenizer, story[end:])
         texts += [before + candidate + after for candidate in dependence.candidates]
     bits, chosen = iter(text_bits(model, tokenizer, texts)), []
     for _, dependence in places:
         surprise = {candidate: next(bits) for candidate in dependence.candidates}
         chosen.append(min(surprise, key=surprise.__getitem__))
     return chosen
+
+
+def _follows(tokenizer: Tokenizer, rest: str) -> str:
+    """The first token of the rest of a story. A part of it would not do: what a model
+    thinks of the lone ! of a token !" says nothing about the candidate before it.
+    """
+    if isinstance(tokenizer, WordTokenizer) or not rest:
+        return ""
+    piece = tokenizer.pieces(rest[:LONGEST])[0]
+    return piece if rest.startswith(piece) else rest[0]  # it may be half a character
 
 
 def dependence_accuracy(

@@ -5,11 +5,13 @@ import math
 import pytest
 import torch
 
+from llmlib.evaluation import dependences
 from llmlib.evaluation.dependences import (
     chance_accuracy,
     choose_candidates,
     dependence_accuracy,
 )
+from llmlib.text.bpe import BPETokenizer
 from llmlib.text.stories import StoryGrammar
 from llmlib.text.tokenizers import CharTokenizer, WordTokenizer
 
@@ -88,6 +90,27 @@ def test_reach_hides_what_is_further_back():
     assert all("wet was" in text and "lived" not in text for text in seen)
     # The longest candidate: what follows it is predicted, and nothing is read behind it.
     assert max(seen, key=lambda text: len(text.strip())) == "\n\n wet was Abel"
+
+
+def test_the_token_behind_a_candidate_is_whole(monkeypatch):
+    """Here it is !" where a story goes on, and half of an é where one does not."""
+    read = []
+
+    def record(model, tokenizer, texts):
+        read.extend(texts)
+        return [0.0] * len(texts)
+
+    monkeypatch.setattr(dependences, "text_bits", record)
+    shout = StoryGrammar(RULES.replace("{hero!name}.", '{hero!name}!" they said.'))
+    accent = StoryGrammar(RULES.replace("{hero!name}.", "{hero!name}é"))
+    tokenizer = BPETokenizer.train(shout.sample(20, seed=0), 400)
+    assert b'!"' in tokenizer.vocab
+    for grammar, end in ((shout, '!"'), (accent, "é")):
+        told, places = grammar.annotated(0)
+        (place,) = [p for p in places if p.kind == "name"]
+        choose_candidates(None, tokenizer, [(told, place)])
+        before = told[: place.start]
+        assert read[-3:] == [f"{before}{name}{end}" for name in ("Ann", "Abel", "Bo")]
 
 
 def test_words_are_never_cut_and_never_followed_by_an_unknown_space():
