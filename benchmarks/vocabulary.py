@@ -8,7 +8,7 @@ with the same number of FLOPs. Equal text would not do: a model over bytes would
 times the arithmetic of one over words. All have a context of as many tokens, so that
 with longer tokens a model also sees further back, as it does in practice. Two controls
 say how much of the gain is that: bytes with twice the FLOPs, and long tokens that see no
-further back than bytes do. Takes about ten minutes on two cores.
+further back than bytes do. Takes about ten minutes.
 """
 
 import argparse
