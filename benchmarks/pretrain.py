@@ -85,8 +85,7 @@ def run(trainer: Trainer) -> GPT:
     for log in progress(trainer):
         if log.val_loss is not None:
             print(f"step {log.step}: {log.val_loss:.4f} nats per token", flush=True)
-    trainer.restore_best()
-    return trainer.model  # type: ignore[return-value]
+    return trainer.best_model()  # type: ignore[return-value]
 
 
 def measure_stories(model: GPT, tokenizer: Tokenizer) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def __getattr__(name: str) -> Any:
         return getattr(import_module("llmlib.show.widgets"), name)
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f'{name} needs {error.name}: pip install "llmlib[show]"', name=error.name
+            f"{name} needs {error.name}: pip install {error.name}", name=error.name
         ) from error
 
 

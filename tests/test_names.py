@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -31,8 +32,13 @@ def test_a_missing_package_is_named_with_the_way_to_install_it():
     run = subprocess.run(
         [sys.executable, "-c", WITHOUT_ANYWIDGET], capture_output=True, text=True
     )
-    told = 'anywidget | Playground needs anywidget: pip install "llmlib[show]"'
+    told = "anywidget | Playground needs anywidget: pip install anywidget"
     assert run.stdout.strip() == told, run.stderr
+
+
+def test_no_message_names_the_package_on_pypi_that_is_somebody_elses():
+    package = Path(llmlib.__file__).parent
+    assert not [f for f in package.rglob("*.py") if "llmlib[" in f.read_text("utf-8")]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 
 import llmlib
 from llmlib import (
+    Sampling,
     StoryGrammar,
     bits_per_character,
     distance_to_floor,
@@ -49,6 +50,22 @@ def test_stories_are_as_near_the_floor_as_the_card_says():
     above = float(CARDS["stories"]["above_the_floor"].rstrip("%")) / 100
     assert gap == pytest.approx(above, abs=0.02)
     assert gap < 0.05
+
+
+def test_the_first_page_tells_what_other_names_bring():
+    model, tokenizer = load_model("stories")
+    rules = Sampling(temperature=0.7, seed=23)  # those of the first page
+    stories = {
+        name: "".join(
+            write(model, tokenizer, f"One rainy morning, {name} the", 170, rules)
+        ).split("\n\n")[0]
+        for name in ("Juno", "Harry")
+    }
+    assert " goat " in stories["Juno"]
+    assert "Juno got lost" in stories["Juno"]
+    assert " he " not in stories["Juno"].lower()
+    assert "Harry" not in stories["Harry"]
+    assert "Magnus" in stories["Harry"][-90:]
 
 
 def test_heads_do_what_the_chapter_on_heads_says_of_them():

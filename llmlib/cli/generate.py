@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from llmlib.cli.options import add_option, check_least, option
 from llmlib.cli.prompts import known_text
 from llmlib.generation.decoding import (
@@ -20,6 +22,7 @@ from llmlib.generation.streams import until, whole_characters
 from llmlib.model.gpt import GPT
 from llmlib.text.corpora import read_text
 from llmlib.text.tokenizers import Tokenizer
+from llmlib.training.config import best_device, check_device
 from llmlib.training.saving import load_model
 
 TOGETHER = 16  # prompts that are written on side by side
@@ -78,12 +81,25 @@ def add_model(parser: argparse.ArgumentParser) -> None:
         "by default %(default)s"
     )
     parser.add_argument("--weights", choices=WEIGHTS, default="float32", help=meaning)
+    meaning = "what computes: auto, cpu, cuda or mps; by default %(default)s"
+    add_option(parser, "device", str, meaning, default="cpu")
 
 
 def chosen_model(arguments: argparse.Namespace) -> tuple[GPT, Tokenizer]:
-    """The model that was chosen, its weights stored for writing, and its tokenizer."""
+    """The model that was chosen, on its device and there stored for writing, and its
+    tokenizer.
+
+    Raises ValueError for a device that is not to be had, and for int8 on another than
+    the CPU.
+    """
+    check_device(arguments.device)
+    device = best_device() if arguments.device == "auto" else arguments.device
+    on_cpu = torch.device(device).type == "cpu"
+    if not on_cpu and arguments.weights != "float32":
+        raise ValueError(f"--weights {arguments.weights} is for the CPU, not {device}")
     model, tokenizer = load_model(arguments.model)
-    return packed(model, arguments.weights), tokenizer
+    model = packed(model, arguments.weights) if on_cpu else model.to(device)
+    return model, tokenizer
 
 
 def add_sampling(

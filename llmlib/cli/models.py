@@ -1,7 +1,7 @@
 """``llmlib info`` and ``llmlib export``: a model's size, and its files in another precision."""
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -63,10 +63,19 @@ def run_info(arguments: argparse.Namespace) -> int:
         model, tokenizer = load_model(arguments.model)
         config = model.config
         print(tokenizer)
-    shape = {name: value for name, value in asdict(config).items() if name in SIZES}
-    print(", ".join(f"{name} {value:,}" for name, value in shape.items()))
+    print(describe(config))
     print(size_report(config))
     return 0
+
+
+def describe(config: GPTConfig) -> str:
+    """A line with the sizes, and one with all parts that are not as by default."""
+    values = asdict(config)
+    sizes = ", ".join(f"{name} {values[name]:,}" for name in SIZES)
+    defaults = {f.name: f.default for f in fields(config) if f.name not in SIZES}
+    changed = [name for name in defaults if values[name] != defaults[name]]
+    parts = ", ".join(f"{name} {values[name]}" for name in changed)
+    return f"{sizes}\n{parts}".rstrip()
 
 
 def run_export(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 import csv
 import shlex
+import shutil
+import sys
 import warnings
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -55,7 +57,7 @@ def draw_losses(logs: list[StepLog], path: Path, name: str) -> None:
     try:
         picture = plot_losses({name: logs}, alt=alt)
     except ModuleNotFoundError as error:
-        advice = f'it needs {error.name}, pip install "llmlib[show]"'
+        advice = f"it needs {error.name}: pip install {error.name}"
         warnings.warn(f"there is no {path.name}: {advice}", stacklevel=2)
     else:
         picture.save(path)
@@ -63,7 +65,6 @@ def draw_losses(logs: list[StepLog], path: Path, name: str) -> None:
 
 def tell(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
     """Print how good the best model is, something that it writes, and what to do with it."""
-    trainer.restore_best()
     loss = trainer.best_val_loss
     print(
         f"best after step {trainer.best_step}: {loss:.4f} nats a token, "
@@ -71,6 +72,32 @@ def tell(trainer: Trainer, tokenizer: Tokenizer, folder: Path) -> None:
     )
     print("it writes:\n")
     rules = Sampling(temperature=0.8, seed=trainer.config.seed)
-    print("".join(write(trainer.model.cpu(), tokenizer, "", 100, rules)).strip())
+    print("".join(write(trainer.best_model().cpu(), tokenizer, "", 100, rules)).strip())
+    print(f"\ntry: {command()} chat --model {named(folder)}")
+
+
+def tell_finished(steps: int, folder: Path) -> None:
+    """Print that a training was finished before, and what to do with its model."""
+    print(
+        f"all {steps} steps are made: {command()} chat --model {named(folder)}. "
+        f"{training_further(folder)}"
+    )
+
+
+def training_further(folder: Path) -> str:
+    """How the model in a folder is trained further."""
+    start = f"{command()} train TEXT --from {named(folder)} --out DIR"
+    return f"To train its model further: {start}"
+
+
+def named(folder: Path) -> str:
+    """A folder as it is typed for a model, never a shipped one's name."""
     name = f"./{folder}" if str(folder) in PRETRAINED else str(folder)
-    print(f"\ntry: llmlib chat --model {shlex.quote(name)}")
+    return shlex.quote(name)
+
+
+def command() -> str:
+    """``llmlib``, or the path that it was started by where the shell would not find it."""
+    path = Path(sys.argv[0])
+    found = path.stem != "llmlib" or shutil.which("llmlib") == shutil.which(path)
+    return "llmlib" if found else shlex.quote(sys.argv[0])

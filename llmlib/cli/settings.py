@@ -16,6 +16,10 @@ SHAPES = {
 }
 SETTINGS: dict[str, tuple[type, str]] = {
     **{name: (int, meaning) for name, meaning in SHAPES.items()},
+    "dropout": (
+        float,
+        "share of the numbers that a step leaves out, so that less is learnt by heart",
+    ),
     "batch_size": (int, "pieces of text in a step, each of --block-size tokens"),
     "max_iters": (int, "steps of the training"),
     "learning_rate": (float, "how far a step goes, at the highest"),

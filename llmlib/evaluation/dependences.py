@@ -19,18 +19,18 @@ Place = tuple[str, Dependence]
 LONGEST = 40  # characters of a token, at most
 
 
-def choose_candidates(
+def candidate_bits(
     model: Model,
     tokenizer: Tokenizer,
     places: Sequence[Place],
     reach: int | None = None,
-) -> list[str]:
-    """For each place, the candidate to which the model gives the highest probability.
+) -> list[dict[str, float]]:
+    """For each place, what each candidate would cost, in bits, with all before it.
 
-    It reads the story up to the place (with `reach`, only that many characters before
-    it, and the word that they begin in), and each candidate. With it goes the token
-    that follows it, so that "he" is not taken for the beginning of "her", except where
-    tokens are whole words anyway.
+    The model reads the story up to the place (with `reach`, only that many characters
+    before it, and the word that they begin in), and each candidate. With it goes the
+    token that follows it, so that "he" is not taken for the beginning of "her", except
+    where tokens are whole words anyway.
     """
     texts = []
     for story, dependence in places:
@@ -39,11 +39,21 @@ def choose_candidates(
         first = max(0, story.rfind(" ", 0, cut + 1))  # never within a word
         before, after = story[first:start], _follows(tokenizer, story[end:])
         texts += [before + candidate + after for candidate in dependence.candidates]
-    bits, chosen = iter(text_bits(model, tokenizer, texts)), []
-    for _, dependence in places:
-        surprise = {candidate: next(bits) for candidate in dependence.candidates}
-        chosen.append(min(surprise, key=surprise.__getitem__))
-    return chosen
+    bits = iter(text_bits(model, tokenizer, texts))
+    return [{c: next(bits) for c in dependence.candidates} for _, dependence in places]
+
+
+def choose_candidates(
+    model: Model,
+    tokenizer: Tokenizer,
+    places: Sequence[Place],
+    reach: int | None = None,
+) -> list[str]:
+    """For each place, the candidate to which the model gives the highest probability:
+    that of the fewest `candidate_bits`.
+    """
+    costs = candidate_bits(model, tokenizer, places, reach)
+    return [min(cost, key=cost.__getitem__) for cost in costs]
 
 
 def _follows(tokenizer: Tokenizer, rest: str) -> str:

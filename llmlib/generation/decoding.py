@@ -17,7 +17,6 @@ import math
 import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from numbers import Integral
 
 import torch
 from jaxtyping import Float, Int
@@ -29,6 +28,7 @@ from llmlib.generation.sampling import UNCHANGED, Ids, Sampling
 from llmlib.generation.speculation import guess_and_check
 from llmlib.generation.streams import stop_strings, until, whole_characters
 from llmlib.model.gpt import GPT
+from llmlib.text.counts import checked_count
 from llmlib.text.ids import check_range
 from llmlib.text.tokenizers import Tokenizer
 
@@ -55,7 +55,7 @@ def generate(
     draft that is no model; all at the call.
     """
     model, draft = unwrapped(model), unwrapped(draft)
-    _check_at_least("max_new_tokens", max_new_tokens, 0)
+    checked_count("max_new_tokens", max_new_tokens, least=0)
     context = Context(model, [_prompt(model, ids)])
     seeded = _seeded(sampling)
     if draft is not None:
@@ -76,7 +76,7 @@ def generate_batch(
     Prompts of about one length are read together. Raises as ``generate`` does.
     """
     model = unwrapped(model)
-    _check_at_least("max_new_tokens", max_new_tokens, 0)
+    checked_count("max_new_tokens", max_new_tokens, least=0)
     seeded = _seeded(sampling)
     rows = [_prompt(model, ids) for ids in prompts]
     written: list[list[int]] = [[] for _ in rows]
@@ -138,8 +138,8 @@ def beam_search(
     Raises as ``generate`` does.
     """
     model = unwrapped(model)
-    _check_at_least("max_new_tokens", max_new_tokens, 0)
-    _check_at_least("num_beams", num_beams, 1)
+    checked_count("max_new_tokens", max_new_tokens, least=0)
+    checked_count("num_beams", num_beams)
     prompt = _prompt(model, ids)
     context = Context(model, [prompt] * num_beams)
     scores = torch.full((num_beams,), -math.inf, dtype=torch.float64)
@@ -208,10 +208,3 @@ def _seeded(sampling: Sampling) -> Sampling:
     if not isinstance(sampling, Sampling):
         raise TypeError(f"sampling must be a Sampling, not {sampling!r}")
     return sampling.seeded()
-
-
-def _check_at_least(name: str, value: int, least: int) -> None:
-    if not isinstance(value, Integral) or isinstance(value, bool):
-        raise TypeError(f"{name} must be an int, not {value!r}")
-    if value < least:
-        raise ValueError(f"{name} must be at least {least}, not {value}")

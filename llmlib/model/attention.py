@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from llmlib.model.cache import LayerCache
 from llmlib.model.positions import RotaryPositions
+from llmlib.text.counts import checked_count
 
 Mask = Callable[[Tensor, Tensor], Tensor]
 """From query positions (T, 1) and key positions (1, S) to who may see whom (T, S).
@@ -36,9 +37,10 @@ def everything(query: Tensor, key: Tensor) -> Tensor:
 
 def sliding_window(window: int) -> Mask:
     """Every position sees itself and the window - 1 before it (Longformer, Beltagy et
-    al. 2020). Raises ValueError for a window below 1.
+    al. 2020). Raises ValueError for a window below 1, TypeError for one that is no
+    integer.
     """
-    check_reach(window=window)
+    window = checked_count("window", window)
 
     def mask(query: Tensor, key: Tensor) -> Tensor:
         return (key <= query) & (query - key < window)
@@ -48,9 +50,11 @@ def sliding_window(window: int) -> Mask:
 
 def strided(window: int, stride: int) -> Mask:
     """A sliding window, and beyond it every stride-th position back (sparse
-    transformer, Child et al. 2019). Raises ValueError for numbers below 1.
+    transformer, Child et al. 2019). Raises ValueError for numbers below 1, TypeError
+    for those that are no integers.
     """
-    check_reach(window=window, stride=stride)
+    window = checked_count("window", window)
+    stride = checked_count("stride", stride)
 
     def mask(query: Tensor, key: Tensor) -> Tensor:
         distance = query - key
@@ -165,13 +169,6 @@ class Attention(nn.Module):
         if self.record is not None:
             self.record(weights.detach())
         return self.dropout(weights) @ v
-
-
-def check_reach(**distances: int) -> None:
-    """ValueError unless the window, and the stride where there is one, are at least 1."""
-    for name, distance in distances.items():
-        if distance < 1:
-            raise ValueError(f"{name} must be at least 1, got {distance}")
 
 
 def check_heads(n_embd: int, n_head: int, n_kv_head: int) -> None:

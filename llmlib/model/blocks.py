@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from llmlib.model.attention import Attention
 from llmlib.model.cache import LONGEST_NGRAM, KVCache, LayerCache
+from llmlib.text.counts import checked_count
 
 
 class LayerNorm(nn.Module):
@@ -81,7 +82,7 @@ class MLP(nn.Module):
     each position alone.
 
     n_hidden defaults to 4 · n_embd. Raises ValueError for an activation other than
-    gelu, gelu_tanh, relu2.
+    gelu, gelu_tanh, relu2 and for sizes below 1, TypeError for those that are no integers.
     """
 
     def __init__(
@@ -98,7 +99,9 @@ class MLP(nn.Module):
             raise ValueError(
                 f"unknown activation {activation!r}; allowed: {', '.join(ACTIVATIONS)}"
             )
+        n_embd = checked_count("n_embd", n_embd)
         n_hidden = 4 * n_embd if n_hidden is None else n_hidden
+        n_hidden = checked_count("n_hidden", n_hidden)
         self.up_proj = nn.Linear(n_embd, n_hidden, bias=bias)
         self.activation = ACTIVATIONS[activation]
         self.down_proj = nn.Linear(n_hidden, n_embd, bias=bias)
@@ -113,7 +116,8 @@ class SwiGLU(nn.Module):
     """A gated feed-forward layer: down(silu(gate(x)) · up(x)) (Shazeer 2020).
 
     n_hidden defaults to 8/3 · n_embd rounded up to a multiple of 8: as many weights as
-    an MLP's 4 · n_embd.
+    an MLP's 4 · n_embd. Raises ValueError for sizes below 1, TypeError for those that are
+    no integers.
     """
 
     def __init__(
@@ -125,7 +129,9 @@ class SwiGLU(nn.Module):
         bias: bool = False,
     ) -> None:
         super().__init__()
+        n_embd = checked_count("n_embd", n_embd)
         n_hidden = -(-n_embd // 3) * 8 if n_hidden is None else n_hidden
+        n_hidden = checked_count("n_hidden", n_hidden)
         self.gate_proj = nn.Linear(n_embd, n_hidden, bias=bias)
         self.up_proj = nn.Linear(n_embd, n_hidden, bias=bias)
         self.down_proj = nn.Linear(n_hidden, n_embd, bias=bias)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import Any
 
 from llmlib.model.attention import check_heads
@@ -125,10 +126,13 @@ class GPTConfig:
 
 def check_types(config: Any) -> None:
     """TypeError unless each field of a dataclass holds what it is annotated with; an int
-    is a float too.
+    is a float too, and an integer of NumPy becomes an int.
     """
     for field in fields(config):
         value = getattr(config, field.name)
+        if isinstance(value, Integral) and not isinstance(value, int):
+            value = int(value)  # JSON knows no other
+            object.__setattr__(config, field.name, value)  # configs are frozen
         kinds: Any = int | float if field.type is float else field.type
         is_bool = isinstance(value, bool)  # which Python counts among the ints
         if is_bool != (field.type is bool) or not isinstance(value, kinds):

@@ -22,7 +22,7 @@ LIBRARIES = (
 )
 MISSING = (
     "This view is drawn by bertviz, which is not installed here: "
-    'pip install "llmlib[bertviz]" brings it.'
+    "pip install bertviz brings it."
 )
 # The frame asks the book's page where its files lie, shrinks what is wider than itself,
 # grows with what is drawn, and turns light into dark where the page is dark.

@@ -92,8 +92,8 @@ def load_corpus(
     is no `fallback`; ValueError if there is no such name or file, if it is empty or not
     UTF-8, or if a file in LLMLIB_DATA is not the one expected.
     """
-    if fallback is not None and fallback not in _LOADERS:
-        raise ValueError(f"fallback {fallback!r} is none of {', '.join(_LOADERS)}")
+    if fallback is not None and fallback not in CORPORA:
+        raise ValueError(f"fallback {fallback!r} is none of {', '.join(CORPORA)}")
     try:
         return _load(name_or_path)
     except CorpusUnavailableError as error:
@@ -104,12 +104,12 @@ def load_corpus(
 
 
 def _load(name_or_path: str | os.PathLike[str]) -> Corpus:
-    if isinstance(name_or_path, str) and name_or_path in _LOADERS:
-        return Corpus(name_or_path, _LOADERS[name_or_path]())
+    if isinstance(name_or_path, str) and name_or_path in CORPORA:
+        return Corpus(name_or_path, CORPORA[name_or_path]())
     path = Path(name_or_path)
     if not path.is_file():
         raise ValueError(
-            f"{str(path)!r} is neither a file nor one of {', '.join(_LOADERS)}"
+            f"{str(path)!r} is neither a file nor one of {', '.join(CORPORA)}"
         )
     return Corpus(path.name, _read_documents(path))
 
@@ -224,11 +224,11 @@ def _unavailable(what: str, name: str, error: Exception) -> CorpusUnavailableErr
 
 def _missing_package(error: ImportError) -> CorpusUnavailableError:
     return CorpusUnavailableError(
-        f'"simplestories" needs {error.name}: pip install "llmlib[hub]".'
+        f'"simplestories" needs {error.name}: pip install {error.name}.'
     )
 
 
-_LOADERS: dict[str, Callable[[], list[str]]] = {
+CORPORA: dict[str, Callable[[], list[str]]] = {
     "stories": _load_stories,
     "shakespeare": _load_shakespeare,
     "simplestories": _load_simplestories,

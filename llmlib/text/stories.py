@@ -21,6 +21,7 @@ from math import fsum, inf, log2
 from random import Random
 from typing import Any
 
+from llmlib.text.counts import checked_count
 from llmlib.text.rules import Option
 from llmlib.text.symbols import Choice, Items, Rules, Symbol
 
@@ -73,10 +74,7 @@ class StoryGrammar:
         The same for the same seed, and the beginning of what more stories would be.
         Raises ValueError when `n_stories` is negative, TypeError when it is no int.
         """
-        if not isinstance(n_stories, int):
-            raise TypeError(f"n_stories must be an int, got {n_stories!r}")
-        if n_stories < 0:
-            raise ValueError(f"n_stories must be at least 0, got {n_stories}")
+        n_stories = checked_count("n_stories", n_stories, least=0)
         random = Random(seed)
         return "".join("".join(self._tell(random)[0]) for _ in range(n_stories))
 

@@ -111,18 +111,7 @@ class TrainConfig:
                 f"cooldown must be above 0 and at most 1, got {self.cooldown}"
             )
         check_choices(self, CHOICES)
-        self._check_device()
-
-    def _check_device(self) -> None:
-        if self.device == "auto":
-            return
-        try:
-            torch.empty(0, device=self.device)
-        except (RuntimeError, AssertionError, NotImplementedError) as error:
-            reason = str(error).splitlines()[0]
-            raise ValueError(
-                f"device {self.device!r} is not to be had here, 'auto' and 'cpu' are: {reason}"
-            ) from None
+        check_device(self.device)
 
     @property
     def warmup_steps(self) -> int:
@@ -141,6 +130,19 @@ class TrainConfig:
         return replace(
             self, device=device, precision=precision, warmup_iters=self.warmup_steps
         )
+
+
+def check_device(device: str) -> None:
+    """ValueError, naming it, unless the device is to be had here, or "auto"."""
+    if device == "auto":
+        return
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(
+            f"device {device!r} is not to be had here, 'auto' and 'cpu' are: {reason}"
+        ) from None
 
 
 def best_device() -> str:

@@ -5,6 +5,7 @@ interrupted.
 import math
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,11 +39,11 @@ class Trainer:
     read from just after them, so that the model also learns to read a prompt without
     them. All documents are used once before any is used again.
 
-    Batches and dropout depend on the config's seed and the step alone (each step seeds
-    torch's global generator), so a training that is saved and resumed goes on bit for
+    Batches and dropout depend on the config's seed and the step alone, and torch's own
+    generators are left as they were, so a training that is saved and resumed goes on bit for
     bit as if it had never stopped (same machine, torch and number of threads). The
     weights of the best validation loss so far are kept aside: `best_step`,
-    `best_val_loss`, `restore_best()`.
+    `best_val_loss`, `best_model()`.
 
     A step that Ctrl-C interrupts is made again by the next `next`, and so is a
     validation; if it was moving the weights already, `next` and `save` raise
@@ -150,10 +151,13 @@ class Trainer:
             seed=config.seed,
             starts=self.starts,
         )
-        torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
-        return self._worker.differentiate(
-            inputs.to(config.device), targets.to(config.device), pieces
-        )
+        on_gpu = config.device.startswith("cuda")
+        devices = [torch.cuda.current_device()] if on_gpu else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
+            return self._worker.differentiate(
+                inputs.to(config.device), targets.to(config.device), pieces
+            )
 
     def _check_whole(self) -> None:
         """RuntimeError if the latest step was left while it was moving the weights."""
@@ -183,13 +187,15 @@ class Trainer:
             self.best_weights = kept
         return val_loss
 
-    def restore_best(self) -> None:
-        """Puts the weights of the best validation loss into the model; ValueError
+    def best_model(self) -> nn.Module:
+        """A copy of the model, with the weights of the best validation loss; ValueError
         before the first.
         """
         if self.best_step is None:
             raise ValueError(f"there is no validation loss yet at step {self.step}")
-        fill(self.model, self.best_weights)
+        model = deepcopy(unwrapped(self.model))
+        fill(model, self.best_weights)
+        return model
 
     @property
     def tokens_per_step(self) -> int:

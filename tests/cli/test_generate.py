@@ -5,8 +5,9 @@ import io
 import pytest
 
 from llmlib.cli import build_parser, main
-from llmlib.cli.generate import read_prompts
+from llmlib.cli.generate import chosen_model, read_prompts
 from llmlib.cli.prompts import known_text
+from llmlib.evaluation.models import device_of
 from llmlib.generation.decoding import beam_search, generate_batch, write
 from llmlib.generation.packing import packed
 from llmlib.generation.sampling import Sampling
@@ -161,3 +162,16 @@ def test_unknown_words_of_a_prompt_are_told_on_stderr(text, short, tmp_path, cap
     assert "<unk> in place of ' dragon', '!'" in said.err
     assert main([*command, "--prompt=One day a hen sat."]) == 0
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("command", ["generate", "chat"])
+def test_the_model_is_on_the_device_that_was_chosen(command, char_model, monkeypatch):
+    def device(*options: str) -> str:
+        line = [command, "--model", str(char_model), *options]
+        model, _ = chosen_model(build_parser().parse_args(line))
+        return device_of(model).type
+
+    assert device() == device("--device=cpu") == "cpu"
+    assert device("--device=meta") == "meta"
+    monkeypatch.setattr("llmlib.cli.generate.best_device", lambda: "meta")
+    assert device("--device=auto") == "meta"

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -14,8 +15,8 @@ from safetensors.torch import load_file
 
 from llmlib.cli import build_parser, main
 from llmlib.cli.begun import keep_options, recall_options
-from llmlib.cli.report import tell
-from llmlib.cli.train import prepare
+from llmlib.cli.prepare import prepare
+from llmlib.cli.report import command, tell
 from llmlib.training.progress import read_log
 from llmlib.training.saving import load_model
 
@@ -113,7 +114,7 @@ def test_a_log_that_is_lost_or_damaged_stops_no_training(
     capsys.readouterr()
     assert main([*command, "--resume"]) == 0
     said = capsys.readouterr()
-    assert "try: llmlib chat" in said.out
+    assert "all 4 steps are made" in said.out
     if line is None:
         assert said.err == ""
     else:
@@ -201,6 +202,8 @@ def test_the_text_is_read_five_times_whatever_the_batch(
         ["--out=NEW", "--save-interval=0"],
         ["--out=NEW", "--eval-interval=0"],
         ["--out=NEW", "--n-head=3"],
+        ["--out=NEW", "--from=nobody"],
+        ["--out=NEW", "--from=stories", "--n-layer=2"],
     ],
 )
 def test_mistakes_are_refused_before_the_text_is_read(
@@ -209,7 +212,7 @@ def test_mistakes_are_refused_before_the_text_is_read(
     def read(*_: object) -> None:
         raise AssertionError("the text is read")
 
-    monkeypatch.setattr("llmlib.cli.train.load_corpus", read)
+    monkeypatch.setattr("llmlib.cli.prepare.load_corpus", read)
     new = tmp_path / "new"
     places = {"--out=MODEL": f"--out={char_model}", "--out=NEW": f"--out={new}"}
     capsys.readouterr()
@@ -228,8 +231,7 @@ def test_without_matplotlib_there_is_a_table_and_no_picture(
     said = capsys.readouterr()
     assert "try: llmlib chat" in said.out
     assert said.err == (
-        "llmlib: there is no loss.png: it needs matplotlib, "
-        'pip install "llmlib[show]"\n'
+        "llmlib: there is no loss.png: it needs matplotlib: pip install matplotlib\n"
     )
     assert len((tmp_path / "log.csv").read_text("utf-8").splitlines()) == 5
     assert not (tmp_path / "loss.png").exists()
@@ -238,11 +240,10 @@ def test_without_matplotlib_there_is_a_table_and_no_picture(
 def test_a_loss_beyond_all_numbers_is_told(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("llmlib.cli.report.write", lambda *_: iter(["One day"]))
     trainer = SimpleNamespace(
-        restore_best=lambda: None,
         best_step=3,
         best_val_loss=1000.0,
         config=SimpleNamespace(seed=0),
-        model=torch.nn.Identity(),
+        best_model=torch.nn.Identity,
     )
     tell(trainer, None, tmp_path)
     assert "1000.0000 nats a token, perplexity inf" in capsys.readouterr().out
@@ -266,7 +267,7 @@ def test_the_text_is_needed_unless_the_folder_tells_it(
     assert main(["train", "--out", str(tmp_path / "new")]) == 2
     assert "the text to train on is missing" in one_line()
     assert main(["train", "--resume", "--out", str(char_model)]) == 0
-    assert "try: llmlib chat" in capsys.readouterr().out
+    assert "all 4 steps are made" in capsys.readouterr().out
     shutil.copytree(char_model, copy := tmp_path / "copy")
     (copy / "options.json").write_text("[]", encoding="utf-8")
     assert main(["train", "--resume", "--out", str(copy)]) == 2
@@ -274,6 +275,117 @@ def test_the_text_is_needed_unless_the_folder_tells_it(
     (copy / "options.json").unlink()
     assert main(["train", "--resume", "--out", str(copy)]) == 2
     assert "the text to train on is missing" in one_line()
+
+
+@pytest.mark.parametrize("name", ["my.txt", "stories"])
+def test_a_training_is_resumed_from_any_folder(
+    text, char_model, tiny, tmp_path, monkeypatch, name
+):
+    """A file that is named as a corpus is one where a folder stands before it."""
+    shutil.copy(text, tmp_path / name)
+    shutil.copytree(char_model, tmp_path / "begun")
+    monkeypatch.chdir(tmp_path)
+    options = ["--max-iters=2", "--eval-interval=2", "--batch-size=2"]
+    command = ["train", f"./{name}", "--from=begun", *options]
+    with monkeypatch.context() as patched:
+        press_at(patched, step=1)
+        assert main([*command, "--out=mine"]) == 130
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert main(["train", "--resume", "--out=../mine"]) == 0
+
+
+def test_names_of_corpora_and_models_are_kept_as_they_are(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("stories").write_text("A file of that name is not meant.", "utf-8")
+    line = ["train", "stories", "--from=stories", "--out=mine"]
+    keep_options(build_parser().parse_args(line), tmp_path)
+    again = build_parser().parse_args(["train", "--resume", "--out=mine"])
+    recall_options(again, tmp_path)
+    assert (again.corpus, again.origin) == ("stories", "stories")
+
+
+def test_a_finished_training_says_so_and_does_not_tell_its_end_again(
+    char_model, capsys
+):
+    capsys.readouterr()
+    place = ["--out", str(char_model)]
+    assert main(["train", "--resume", *place]) == 0
+    out = capsys.readouterr().out
+    told = f"all 4 steps are made: llmlib chat --model {char_model}. "
+    further = f"llmlib train TEXT --from {char_model} --out DIR"
+    assert out.endswith(f"{told}To train its model further: {further}\n")
+    assert "going on" not in out
+    assert "it writes" not in out
+
+
+def test_a_training_keeps_its_number_of_steps(char_model, one_line, capsys):
+    capsys.readouterr()
+    place = ["--resume", "--out", str(char_model)]
+    assert main(["train", *place, "--max-iters=9"]) == 2
+    err = one_line()
+    assert "is a training of 4 steps, 4 of them made, and cannot become one of 9" in err
+    assert f"train TEXT --from {char_model} --out DIR" in err
+    assert main(["train", *place, "--max-iters=4"]) == 0
+
+
+def test_a_training_begins_with_a_saved_model(text, char_model, tmp_path, capsys):
+    place = ["--out", str(tmp_path), "--from", str(char_model)]
+    line = ["train", str(text), *place, "--dropout=0.25", "--max-iters=5", "--seed=3"]
+    trainer, tokenizer = prepare(build_parser().parse_args(line))
+    model, expected = load_model(char_model)
+    assert tokenizer.vocab == expected.vocab
+    assert trainer.model.config == replace(model.config, dropout=0.25)
+    assert trainer.block_size == 16
+    found = trainer.model.state_dict()
+    assert all(torch.equal(found[n], t) for n, t in model.state_dict().items())
+    capsys.readouterr()
+    assert main([*line, "--eval-interval=5"]) == 0
+    out = capsys.readouterr().out
+    assert "context 16 tokens" in out
+    assert "try: llmlib chat" in out
+
+
+def test_a_saved_model_has_its_own_shape_and_tokenizer(
+    text, char_model, tmp_path, one_line, capsys
+):
+    place = ["--out", str(tmp_path / "new"), "--from", str(char_model)]
+    capsys.readouterr()
+    assert main(["train", str(text), *place, "--n-layer=2", "--tokenizer=bpe"]) == 2
+    assert "takes no --n-layer, --tokenizer" in one_line()
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_words_and_pieces_are_those_of_the_training_text(story, tmp_path, kind):
+    path = tmp_path / "my.txt"
+    path.write_text(story * 36 + "Zyx zyxes.\n\n" * 20, encoding="utf-8")
+    line = ["train", str(path), "--out=mine", f"--tokenizer={kind}", "--block-size=8"]
+    trainer, tokenizer = prepare(build_parser().parse_args(line))
+    whole = tokenizer.decode([*trainer.train_ids.tolist(), *trainer.val_ids.tolist()])
+    if kind == "word":
+        assert tokenizer.unknown("Zyx zyxes.") == ["Zyx", " zyxes"]
+    else:
+        assert whole == path.read_text("utf-8")
+    if kind == "bpe":
+        assert tokenizer.pieces("Zyx") == ["Z", "y", "x"]
+        assert tokenizer.pieces(" hen") == [" hen"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "known", "told"),
+    [
+        ("/a b/bin/llmlib", None, "'/a b/bin/llmlib'"),
+        ("/a/bin/llmlib", "/other/bin/llmlib", "/a/bin/llmlib"),
+        ("/a/bin/llmlib", "/a/bin/llmlib", "llmlib"),
+        ("-c", None, "llmlib"),
+    ],
+)
+def test_what_is_told_to_type_is_what_the_shell_finds(monkeypatch, typed, known, told):
+    monkeypatch.setattr(sys, "argv", [typed])
+    monkeypatch.setattr(
+        "shutil.which", lambda name: known if name == "llmlib" else typed
+    )
+    assert command() == told
 
 
 def test_another_setting_does_not_resume(text, short, char_model, one_line):

@@ -192,7 +192,7 @@ def test_a_checkpoint_goes_on_on_the_other_device(recipe, saved, loaded, tmp_pat
     first.save(tmp_path)
     second = trainer(recipe, loaded).resume(tmp_path)
     assert [log.loss for log in second] == pytest.approx(whole[7:], rel=1e-3)
-    second.restore_best()
+    second.best_model()
 
 
 def test_a_model_saved_from_the_gpu_loads(tmp_path):

@@ -1,9 +1,11 @@
 """GPT against transformers, its cache against itself, its size against torch."""
 
 import itertools
+import json
 import math
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -383,6 +385,12 @@ def test_wrong_types_are_type_errors(change):
     name = next(iter(change))
     with pytest.raises(TypeError, match=name):
         replace(SMALL, **change)
+
+
+def test_numpys_integers_become_pythons():
+    config = replace(SMALL, vocab_size=np.int64(65), n_kv_head=np.int32(2))
+    assert type(config.vocab_size) is type(config.n_kv_head) is int
+    assert json.loads(json.dumps(asdict(config)))["vocab_size"] == 65
 
 
 @pytest.mark.parametrize("bad", [50, -1])

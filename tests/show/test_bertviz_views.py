@@ -75,6 +75,7 @@ def test_bad_input_is_named():
 
 def test_without_bertviz_the_page_says_so(monkeypatch):
     monkeypatch.setitem(sys.modules, "bertviz", None)
+    assert "pip install bertviz brings it" in MISSING
     assert MISSING in bertviz_view(MODEL, TOKENIZER, "mr")._repr_html_()
 
 

@@ -429,7 +429,8 @@ def test_the_hub_without_a_network(hub, no_network):
 @pytest.mark.parametrize("package", ["huggingface_hub", "pyarrow"])
 def test_a_package_that_is_missing_is_named(hub, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(CorpusUnavailableError, match=rf"needs {package}: pip install"):
+    told = rf"needs {package}: pip install {package}\."
+    with pytest.raises(CorpusUnavailableError, match=told):
         load_corpus("simplestories")
 
 

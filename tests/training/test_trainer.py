@@ -181,15 +181,16 @@ def test_best_weights_are_kept(make_trainer, monkeypatch):
     monkeypatch.setattr(trainer_module, "mean_loss", lambda *_, **__: next(losses))
     trainer = make_trainer()
     with pytest.raises(ValueError, match="step 0"):
-        trainer.restore_best()
+        trainer.best_model()
     best = {}
     for log in trainer:
         if log.step == 6:
             best = {n: t.clone() for n, t in weights(trainer.model).items()}
     assert (trainer.best_step, trainer.best_val_loss) == (6, 1.0)
     assert not torch.equal(weights(trainer.model)["norm.weight"], best["norm.weight"])
-    trainer.restore_best()
-    assert all(torch.equal(t, best[n]) for n, t in weights(trainer.model).items())
+    copied = trainer.best_model()
+    assert all(torch.equal(t, best[n]) for n, t in weights(copied).items())
+    assert not torch.equal(weights(trainer.model)["norm.weight"], best["norm.weight"])
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -270,9 +271,16 @@ def test_weights_that_could_not_be_kept_are_not_the_best(
     assert trainer.best_step is None
     make_trainer().resume(trainer.save(tmp_path))
     assert numbers([*found, *trainer]) == logs
-    trainer.restore_best()
-    expected.restore_best()
-    assert same_weights(trainer.model, expected.model)
+    assert same_weights(trainer.best_model(), expected.best_model())
+
+
+def test_a_step_leaves_the_generator_as_it_was(make_trainer):
+    trainer = make_trainer(model={"dropout": 0.1})
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    next(trainer)
+    assert torch.equal(torch.rand(3), expected)
 
 
 def test_half_a_step_is_never_gone_on_from(make_trainer, monkeypatch, tmp_path):
