@@ -24,6 +24,8 @@ NAMES = (
     "bpe",
     "startup",
     "vocabulary",
+    "parts",
+    "dials",
     "village",
     "book",
 )

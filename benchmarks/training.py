@@ -1,4 +1,5 @@
-"""How long until a loss is reached on Tiny Shakespeare: the fast recipe against nanoGPT's.
+"""How long until a loss is reached on Tiny Shakespeare: recipes chosen for each of the
+losses, from the parts of the fast one, against nanoGPT's.
 
     python -m benchmarks.training [--only SECTION ...] [--seeds 5] [--quick]
 

@@ -5,7 +5,9 @@ import json
 import pytest
 
 from benchmarks import (
+    dials,
     machine,
+    parts,
     rules,
     shakespeare,
     speedrun,
@@ -98,9 +100,16 @@ def test_speedrun():
 
 
 def test_variants():
-    record, lines = lines_of(variants, "variants", variants.VARIANTS)
-    for losses, line in zip(record["losses"].values(), lines, strict=True):
-        assert line.endswith("  " + " ".join(f"{loss:.4f}" for loss in losses))
+    record = committed("variants")
+    lines = iter(variants.table(record).splitlines())
+    for title, series in record["series"].items():
+        assert next(lines).startswith(f"{title}, {series['steps']} steps  ")
+        for name, losses in series["losses"].items():
+            line = next(lines)
+            assert line.startswith(f"{name}  ")
+            assert line.endswith("  " + " ".join(f"{loss:.4f}" for loss in losses))
+        assert next(lines, "") == ""
+    assert record["series"].keys() == variants.SERIES.keys()
 
 
 def test_training():
@@ -129,6 +138,30 @@ def test_throughput():
 def test_village():
     record = committed("village")
     _, *lines = village.table(record).splitlines()
-    rows = record["runs"] + record["pairs"] + record["anywhere"]
+    together = {"percent_above": record["all"]}
+    rows = [*record["runs"], *record["pairs"], together, *record["anywhere"]]
     for row, line in zip(rows, lines, strict=True):
-        assert line.endswith(f"{row['percent_above']:.2f}%")
+        assert f"  {row['percent_above']:.2f}%" in line
+    last = record["runs"][0]["ends"]["mean of all weights"]
+    assert lines[0].endswith(f"{last:.2f}%")
+
+
+def test_dials():
+    record = committed("dials")
+    _, *lines = dials.table(record).splitlines()
+    small = record["small"]["no warm-up"]["0.003"]
+    wanted = " ".join(f"{run['loss']:.2f}" for run in small)
+    (line,) = (x for x in lines if x.startswith("no warm-up, 0.003  "))
+    assert line.endswith(wanted)
+    ends = [run["opening"] for run in record["rows"]["from anywhere"]]
+    wanted = " ".join(f"{end:.2f}" for end in ends)
+    (line,) = (x for x in lines if x.startswith("rows from anywhere, opening  "))
+    assert line.endswith(wanted)
+
+
+def test_parts():
+    record = committed("parts")
+    rotary = [run["beyond"] for run in record["positions"]["rotary"]]
+    line = f"rotary, beyond      {sum(rotary) / 3:.3f}"
+    assert line in parts.table(record)
+    assert " ".join(f"{loss:.3f}" for loss in rotary) in parts.table(record)
