@@ -22,7 +22,10 @@ SETTINGS: dict[str, tuple[type, str]] = {
     ),
     "batch_size": (int, "pieces of text in a step, each of --block-size tokens"),
     "max_iters": (int, "steps of the training"),
-    "learning_rate": (float, "how far a step goes, at the highest"),
+    "learning_rate": (
+        float,
+        "how far a step goes, at the highest (fast: in the blocks alone)",
+    ),
     "eval_interval": (int, "steps from one validation to the next"),
     "seed": (int, "the same seed begins with the same weights and draws the same text"),
     "device": (str, "what computes: auto, cpu, cuda or mps"),
