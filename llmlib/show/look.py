@@ -31,6 +31,7 @@ DASHES = (
     (0, (6, 2, 1.5, 2)),
     (0, (9, 2, 1.5, 2, 1.5, 2)),
 )
+GAP = 0.07  # of the axes' height, from one name beside them to the next
 LOOK: dict[Any, Any] = RENDERING | {
     "font.size": 11,
     "axes.linewidth": 0.7,
@@ -152,7 +153,8 @@ def label_ends(axes: "Axes", ends: Sequence[tuple[str, float, float, str]]) -> N
     ends = [end for end in ends if end not in early]
     to_axes = axes.transData + axes.transAxes.inverted()
     heights = [to_axes.transform((x, y))[1] for _, x, y, _ in ends]
-    for (name, x, y, colour), height in zip(ends, spread(heights, 0.07), strict=True):
+    places = inside(spread(heights, GAP), GAP)
+    for (name, x, y, colour), height in zip(ends, places, strict=True):
         axes.annotate(
             name,
             xy=(x, y),
@@ -169,6 +171,17 @@ def label_ends(axes: "Axes", ends: Sequence[tuple[str, float, float, str]]) -> N
                 "shrinkB": 0,
             },
         )
+
+
+def inside(values: Sequence[float], gap: float) -> list[float]:
+    """Values that are `gap` apart, moved into [0, 1] where they leave it and fit: beyond
+    the axes a name would come to lie on other words.
+    """
+    order, last = np.argsort(values, kind="stable"), len(values) - 1
+    moved = np.array(values, dtype=float)
+    for rank, i in enumerate(order):
+        moved[i] = min(max(moved[i], rank * gap), 1 - (last - rank) * gap)
+    return moved.tolist()
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:

@@ -17,6 +17,7 @@ from matplotlib.text import Text
 from llmlib.show import look, plots
 from llmlib.show.curves import plot_losses
 from llmlib.show.grids import plot_grid
+from llmlib.show.narrow import narrowed
 from llmlib.show.picture import Picture
 
 EVIL = "</SCRIPT ><img src=x onerror=alert(1)>"
@@ -121,6 +122,31 @@ def test_labels_never_overlap_and_keep_their_order(values, gap):
     assert sum(moved) == pytest.approx(sum(values), abs=1e-6)
     far_apart = all(b - a > gap for a, b in itertools.pairwise(sorted(values)))
     assert not far_apart or moved == pytest.approx(values)
+
+
+@given(st.lists(st.floats(-3, 4), max_size=12), st.floats(0.01, 0.09))
+def test_labels_stay_beside_the_axes(values, gap):
+    apart = look.spread(values, gap)
+    moved = look.inside(apart, gap)
+    assert all(-1e-9 <= value <= 1 + 1e-9 for value in moved)
+    pairs = itertools.pairwise(moved[i] for i in np.argsort(apart, kind="stable"))
+    assert all(b - a >= gap * (1 - 1e-9) - 1e-9 for a, b in pairs)
+    within = all(0 <= value <= 1 for value in apart)
+    assert not within or moved == pytest.approx(apart)
+
+
+def test_names_of_curves_that_end_at_the_bottom_fit_a_phone():
+    ends = {
+        "elder": 0.01,
+        "name": 0.01,
+        "object": 0.35,
+        "pronoun": 0.0,
+        "quotation": 0.0,
+    }
+    curves = {name: [(50, 5.0), (1500, end)] for name, end in ends.items()}
+    figure = plot_losses(curves, alt="x").figure
+    figure.draw_without_rendering()
+    assert narrowed(figure) is not None
 
 
 def test_lines_to_names_cross_no_other_name():
