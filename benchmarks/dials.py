@@ -10,6 +10,7 @@ tokens and for a part of them. One thread; takes about twenty minutes.
 
 from collections import Counter
 from collections.abc import Iterable
+from functools import partial
 from statistics import mean
 from typing import Any
 
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.machine import aligned, describe, report
-from benchmarks.village import LAST, RATES, SHAPE, train_one
+from benchmarks.village import LAST, LENGTH, RATES, SHAPE, train_one
 from llmlib import (
     GPT,
     StoryGrammar,
@@ -32,7 +33,7 @@ from llmlib import (
 
 SEEDS = range(6)
 FEW = range(3)  # seeds of the longer trainings
-RATE_OF = (0.001, 0.003, 0.01, 0.03)
+SMALL_RATES = (0.001, 0.003, 0.01, 0.03)
 SMALL = {"n_layer": 2, "n_embd": 64, "max_iters": 120}
 WARM_UP = 12  # steps
 CHANGES: dict[str, dict[str, Any]] = {
@@ -42,45 +43,43 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no way down": {"min_lr": None},  # the rate itself
     "not clipped": {"grad_clip": 0.0},
 }
+PLAIN = {"max_iters": 160, "batch_size": 16}
 PLAIN_RATES = (0.001, 0.003, 0.006)
 RECIPES = {"the recipe's": {"cooldown": 1.0}, "twice for embedding and head": RATES}
-ROWS = 20  # a batch
 OPENING = 16  # tokens
 
 
-class Small:
-    """Small trainings of the plain recipe."""
-
-    def __init__(self, vocab_size: int, ids: Tensor, val_ids: Tensor) -> None:
-        self.vocab_size, self.ids, self.val_ids = vocab_size, ids, val_ids
-
-    def train(
-        self, change: str, rate: float, seed: int, **length: int
-    ) -> dict[str, float]:
-        """The loss at its end, in how many of a hundred steps the gradient was longer than
-        the limit, and how long at most.
-        """
-        settings: dict[str, Any] = {"min_lr": 0.0, "warmup_iters": WARM_UP}
-        settings |= {k: rate if v is None else v for k, v in CHANGES[change].items()}
-        settings |= {"learning_rate": rate, "seed": seed}
-        config, training = plain_recipe(
-            self.vocab_size, 64, **SMALL | settings | length
-        )
-        torch.manual_seed(seed)
-        trainer = Trainer(GPT(config), self.ids, self.val_ids, training)
-        groups = [g for optimizer in trainer.optimizers for g in optimizer.param_groups]
-        logs = []
-        for step in range(training.max_iters):
-            still = change == "at first still" and step < WARM_UP
-            for group in groups:
-                group["peak_lr"] = 0.0 if still else rate
-            logs.append(next(trainer))
-        norms = [log.grad_norm for log in logs]
-        return {
-            "loss": round(logs[-1].val_loss or 0.0, 4),
-            "too long": round(100 * mean(norm > 1.0 for norm in norms), 1),
-            "longest": round(max(norms), 2),
-        }
+def small(
+    vocab_size: int,
+    ids: Tensor,
+    val_ids: Tensor,
+    change: str,
+    rate: float,
+    seed: int,
+    **length: int,
+) -> dict[str, float]:
+    """A small training of the plain recipe: the loss at its end, in how many of a hundred
+    steps the gradient was longer than the limit, and how long at most.
+    """
+    settings: dict[str, Any] = {"min_lr": 0.0, "warmup_iters": WARM_UP}
+    settings |= {k: rate if v is None else v for k, v in CHANGES[change].items()}
+    settings |= {"learning_rate": rate, "seed": seed}
+    config, training = plain_recipe(vocab_size, 64, **SMALL | settings | length)
+    torch.manual_seed(seed)
+    trainer = Trainer(GPT(config), ids, val_ids, training)
+    groups = [g for optimizer in trainer.optimizers for g in optimizer.param_groups]
+    logs = []
+    for step in range(training.max_iters):
+        still = change == "at first still" and step < WARM_UP
+        for group in groups:
+            group["peak_lr"] = 0.0 if still else rate
+        logs.append(next(trainer))
+    norms = [log.grad_norm for log in logs]
+    return {
+        "loss": round(logs[-1].val_loss or 0.0, 4),
+        "too long": round(100 * mean(norm > 1.0 for norm in norms), 1),
+        "longest": round(max(norms), 2),
+    }
 
 
 class Judge:
@@ -132,13 +131,13 @@ def measure(quick: bool = False) -> dict[str, Any]:
     tokenizer = WordTokenizer.train(train)
     ids = token_ids(tokenizer, train)
     val_ids = token_ids(tokenizer, val[: 3_000 if quick else 60_000])
-    small = Small(tokenizer.vocab_size, ids, val_ids[:8_000])
+    run = partial(small, tokenizer.vocab_size, ids, val_ids[:8_000])
     judge = Judge(village, tokenizer, ids, 2 if quick else 150)
 
     def fast(
         seed: int, steps: int, starts: bool, rates: dict[str, Any]
     ) -> dict[str, Any]:
-        settings = {**rates, "batch_size": ROWS, "max_iters": length or steps}
+        settings = LENGTH | rates | {"max_iters": length or steps}
         start_ids = tokenizer.start_ids if starts else None
         models, _ = train_one(tokenizer, ids, seed, start_ids, **settings)
         ends = {name: judge.percent_above(model) for name, model in models.items()}
@@ -151,15 +150,13 @@ def measure(quick: bool = False) -> dict[str, Any]:
         "seeds": list(seeds),
         "small": {
             change: {
-                str(rate): [small.train(change, rate, s, **shorter) for s in seeds]
-                for rate in RATE_OF
+                str(rate): [run(change, rate, s, **shorter) for s in seeds]
+                for rate in SMALL_RATES
             }
             for change in CHANGES
         },
         "plain": {
-            str(rate): [
-                plain(tokenizer, ids, val_ids, rate, s, length or 160) for s in few
-            ]
+            str(rate): [plain(tokenizer, ids, val_ids, rate, s, length) for s in few]
             for rate in PLAIN_RATES
         },
         "rates": {
@@ -179,12 +176,12 @@ def plain(
     val_ids: Tensor,
     rate: float,
     seed: int,
-    steps: int,
+    steps: int | None,
 ) -> float:
     """The loss of the chapter's plain training at this rate."""
-    length: dict[str, Any] = {"max_iters": steps, "batch_size": 16, "seed": seed}
-    rates = {"learning_rate": rate, "min_lr": rate}
-    config, training = plain_recipe(tokenizer.vocab_size, 192, **SHAPE | length | rates)
+    settings: dict[str, Any] = {"learning_rate": rate, "min_lr": rate, "seed": seed}
+    settings |= PLAIN | ({"max_iters": steps} if steps else {})
+    config, training = plain_recipe(tokenizer.vocab_size, 192, **SHAPE | settings)
     torch.manual_seed(seed)
     logs = list(Trainer(GPT(config), ids, val_ids, training, tokenizer.start_ids))
     return round(logs[-1].val_loss or 0.0, 4)

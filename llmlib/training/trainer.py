@@ -39,8 +39,8 @@ class Trainer:
     read from just after them, so that the model also learns to read a prompt without
     them. All documents are used once before any is used again.
 
-    Batches and dropout depend on the config's seed and the step alone, and torch's own
-    generators are left as they were, so a training that is saved and resumed goes on bit for
+    Batches and dropout depend on the config's seed and the step alone, and torch's global
+    generator is left as it was, so a training that is saved and resumed goes on bit for
     bit as if it had never stopped (same machine, torch and number of threads). The
     weights of the best validation loss so far are kept aside: `best_step`,
     `best_val_loss`, `best_model()`.
@@ -151,8 +151,7 @@ class Trainer:
             seed=config.seed,
             starts=self.starts,
         )
-        on_gpu = config.device.startswith("cuda")
-        devices = [torch.cuda.current_device()] if on_gpu else []
+        devices = [config.device] if config.device.startswith("cuda") else []
         with torch.random.fork_rng(devices):
             torch.manual_seed(1_000_003 * config.seed + self.step)  # for dropout
             return self._worker.differentiate(

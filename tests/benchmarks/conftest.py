@@ -2,6 +2,9 @@
 benchmark runs does not depend on what is written there.
 """
 
+import json
+from pathlib import Path
+
 import pytest
 
 from benchmarks import machine
@@ -20,6 +23,20 @@ def stand_in(monkeypatch):
         return play if name == "shakespeare" else load_corpus(name)
 
     return lambda module: monkeypatch.setattr(module, "load_corpus", load)
+
+
+@pytest.fixture
+def code_of():
+    """Gives all code of a page, so that a benchmark's settings can be held against it."""
+    book = Path(__file__).parents[2] / "book"
+
+    def read(page):
+        cells = json.loads((book / f"{page}.ipynb").read_text("utf-8"))["cells"]
+        return "\n".join(
+            "".join(c["source"]) for c in cells if c["cell_type"] == "code"
+        )
+
+    return read
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from llmlib import StoryGrammar, WordTokenizer, bits_per_character, token_ids
 TEXT = StoryGrammar().sample(4_000, seed=1)  # in which every word of the village occurs
 TOKENIZER = WordTokenizer.train(TEXT)
 IDS = token_ids(TOKENIZER, TEXT)
+SHARED = TOKENIZER.vocab_size, IDS, IDS[:500]
 
 
 class Uniform:
@@ -34,9 +35,8 @@ def test_it_runs(check_command):
 
 
 def test_at_first_still_moves_nothing_for_as_long_as_the_warm_up():
-    small = dials.Small(TOKENIZER.vocab_size, IDS, IDS[:500])
     runs = [
-        small.train("at first still", rate, 0, max_iters=n)["loss"]
+        dials.small(*SHARED, "at first still", rate, 0, max_iters=n)["loss"]
         for n in (dials.WARM_UP, dials.WARM_UP + 1)
         for rate in (0.001, 0.03)
     ]
@@ -45,9 +45,21 @@ def test_at_first_still_moves_nothing_for_as_long_as_the_warm_up():
 
 
 def test_a_change_of_none_is_the_rate_itself():
-    small = dials.Small(TOKENIZER.vocab_size, IDS, IDS[:500])
-    level = small.train("no way down", 0.01, 0, max_iters=20)
-    assert level != small.train("warm-up and cosine", 0.01, 0, max_iters=20)
+    level, falling = (
+        dials.small(*SHARED, change, 0.01, 0, max_iters=20)
+        for change in ("no way down", "warm-up and cosine")
+    )
+    assert level != falling
+
+
+def test_the_trainings_are_the_chapters(code_of):
+    code = code_of("training/training")
+    for name, number in dials.PLAIN.items():
+        assert f"    {name}={number},\n" in code
+    assert "    learning_rate=3e-3,\n    min_lr=3e-3,\n" in code
+    assert f"rates = {dials.SMALL_RATES}" in code
+    shown = [name for name in dials.CHANGES if f'"{name}"' in code]
+    assert shown == list(dials.CHANGES)
 
 
 def test_the_judge_parts_what_is_lost():

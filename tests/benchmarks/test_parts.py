@@ -32,3 +32,19 @@ def test_losses_by_position():
     torch.testing.assert_close(found.mean(), whole)
     last = next_token_loss(model(rows[:, :-1])[:, -1:], rows[:, -1:])
     torch.testing.assert_close(found[-1], last)
+
+
+def test_the_trainings_are_the_chapters(code_of):
+    code = code_of("model/embeddings")
+    shape = '{"n_layer": 2, "n_head": 2, "n_embd": 64, "max_iters": 250}'
+    assert f"shape = {shape}" in code
+    assert parts.SMALL.items() <= json.loads(shape).items()
+    rates = {k: v for k, v in parts.RATES.items() if k != "precision"}
+    assert f"rates = {json.dumps(rates)}" in code
+    assert f'precision="{parts.RATES["precision"]}"' in code
+    assert f"replace(train_config, block_size={parts.ROW})" in code
+    assert f"fast_recipe(V, {parts.READ}, **shape" in code
+    assert str(parts.KINDS) in code.replace('"', "'")
+    code = code_of("model/multihead")
+    assert '"n_layer": 2, "n_head": n_head, "n_embd": 64, "max_iters": 130' in code
+    assert "fast_recipe(512, 128, **shape, batch_size=8" in code

@@ -2,7 +2,6 @@
 
 import json
 from math import log2
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -93,10 +92,8 @@ def test_it_runs(check_command):
     check_command(village, "village", record)
 
 
-def test_the_training_is_the_chapters():
-    page = Path(__file__).parents[2] / "book" / "training" / "training.ipynb"
-    cells = json.loads(page.read_text("utf-8"))["cells"]
-    code = "".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+def test_the_training_is_the_chapters(code_of):
+    code = code_of("training/training")
     for name, number in (village.LENGTH | village.RATES).items():
         assert f"    {name}={number},\n" in code
     for name, number in village.SHAPE.items():
